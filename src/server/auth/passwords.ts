@@ -1,0 +1,81 @@
+import { createHmac } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { getRounds } from 'bcryptjs';
+import { Piscina } from 'piscina';
+import type { PasswordTask } from './password-worker.ts';
+
+/** Distinguishes our hashes from all others: one stolen elsewhere, or here, verifies nothing at the other place. */
+const LABEL = 'latchkey/password/v1';
+/** Tasks that may wait for a thread, for each thread: some seconds' worth at the default cost. */
+const QUEUE_PER_THREAD = 16;
+/** When to try again after the queue was full. In seconds. */
+const RETRY_AFTER = 5;
+/** bcrypt's own format (60 characters); anything else in the column is a fault of ours, not a password. */
+const BCRYPT_HASH = /^\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}$/;
+
+export interface Overloaded {
+  kind: 'overloaded';
+  /** Seconds. */
+  retryAfter: number;
+}
+
+/**
+ * Hashing passwords off the main thread, with a bounded queue: hashing never stalls another request.
+ * @param options.cost bcrypt's, log2 of the rounds
+ * @param options.onBadHash told when a stored hash is none
+ */
+export function createPasswords(options: { cost: number; threads?: number; onBadHash: () => void }) {
+  const { cost, onBadHash } = options;
+  // One core stays free for everybody who is not logging in just now.
+  const threads = options.threads ?? Math.max(1, availableParallelism() - 1);
+  const maxQueue = threads * QUEUE_PER_THREAD;
+  const pool = new Piscina<PasswordTask, string | boolean>({
+    filename: new URL('./password-worker.ts', import.meta.url).href,
+    minThreads: threads,
+    maxThreads: threads,
+    maxQueue,
+  });
+
+  async function run(task: PasswordTask): Promise<string | boolean | Overloaded> {
+    if (pool.queueSize >= maxQueue) return { kind: 'overloaded', retryAfter: RETRY_AFTER };
+    return pool.run(task);
+  }
+
+  return {
+    /** @param password as typed */
+    async hash(password: string): Promise<{ kind: 'hashed'; hash: string } | Overloaded> {
+      const result = await run({ kind: 'hash', digest: digestOf(password), cost });
+      return typeof result === 'object' ? result : { kind: 'hashed', hash: String(result) };
+    },
+
+    /**
+     * Whether the password belongs to the hash. Without a hash (no such account) the same work is done, and the answer is
+     * no: how long it takes tells nobody who has an account.
+     */
+    async verify(password: string, hash: string | undefined): Promise<{ kind: 'match' | 'mismatch' } | Overloaded> {
+      const usable = hash !== undefined && BCRYPT_HASH.test(hash);
+      if (hash !== undefined && !usable) onBadHash();
+      const result = await run({ kind: 'compare', digest: digestOf(password), hash: usable ? hash : decoy(cost) });
+      if (typeof result === 'object') return result;
+      return { kind: result === true && usable ? 'match' : 'mismatch' };
+    },
+
+    /** Whether a hash was made with another cost than is set now. */
+    needsRehash: (hash: string): boolean => getRounds(hash) !== cost,
+
+    /** Waits for what is running and ends the threads. */
+    close: () => pool.close(),
+  };
+}
+export type Passwords = ReturnType<typeof createPasswords>;
+
+/**
+ * bcrypt looks at 72 bytes and no more. Of a keyed digest it sees the whole: 64 characters of base64, no NUL among them.
+ * NFC, because the same password is typed differently on different systems (RFC 8265, section 4.2).
+ */
+function digestOf(password: string): string {
+  return createHmac('sha384', LABEL).update(password.normalize('NFC')).digest('base64');
+}
+
+/** A well-formed hash that no password has, at the cost that a real one would have. */
+const decoy = (cost: number) => `$2b$${String(cost).padStart(2, '0')}$${'.'.repeat(53)}`;

@@ -1,0 +1,183 @@
+import { randomUUID } from 'node:crypto';
+import type { Grant, User } from '../../shared/auth.ts';
+import type { Failure, SessionEndReason } from '../../shared/failures.ts';
+import type { Policy, SessionRow } from './protocol.ts';
+import type { AuthStore } from './store.ts';
+import type { RefreshClaims, Tokens } from './tokens.ts';
+
+/** A person who called, and the session that they called with. */
+export interface Principal {
+  user: User;
+  session: { id: string };
+}
+
+/** A refresh token for the cookie. `lifetime` in milliseconds. */
+export interface RefreshToken {
+  token: string;
+  lifetime: number;
+}
+
+/** A grant, and the cookie that goes with it; none where the browser's is to stay. */
+export interface Issued {
+  grant: Grant;
+  cookie: RefreshToken | undefined;
+}
+
+export interface Failed {
+  failure: Failure;
+}
+
+/** Where a session was started: for its owner, to tell their sessions apart. */
+export interface Device {
+  userAgent: string | undefined;
+  ip: string | undefined;
+}
+
+/** How much of a user agent is kept. In characters. */
+const USER_AGENT_MAX_LENGTH = 256;
+/** Rows removed in one step of purging, so that it never holds up a request. */
+const PURGE_BATCH = 200;
+
+const sessionEnded = (reason: SessionEndReason): Failed => ({ failure: { code: 'session_ended', reason } });
+
+/** The session protocol put together: tokens in, rows judged and changed by the store, tokens out. */
+export function createSessions(options: {
+  store: AuthStore;
+  tokens: Tokens;
+  policy: Policy;
+  /** Milliseconds. */
+  accessTokenLifetime: number;
+  /** Milliseconds since the epoch. */
+  clock: () => number;
+}) {
+  const { store, tokens, policy, accessTokenLifetime, clock } = options;
+
+  /** @param date of the copy that the access token comes with, in milliseconds since the epoch */
+  function grant(session: SessionRow, user: User, date: number, now: number): Grant {
+    const lifetime = Math.min(accessTokenLifetime, session.expiresAt - now);
+    const iat = now / 1000;
+    const accessToken = tokens.signAccess({
+      sub: user.id,
+      sid: session.id,
+      gen: session.generation,
+      gat: date / 1000,
+      iat,
+      exp: iat + lifetime / 1000,
+    });
+    return {
+      accessToken,
+      expiresIn: lifetime / 1000,
+      session: { id: session.id, generation: session.generation },
+      user,
+    };
+  }
+
+  /** A copy of the session's generation, dated now, with an access token. */
+  function issue(session: SessionRow, user: User, now: number): Issued {
+    const lifetime = Math.min(policy.refreshTokenLifetime, session.expiresAt - now);
+    const token = tokens.signRefresh({
+      sub: user.id,
+      sid: session.id,
+      gen: session.generation,
+      iat: now / 1000,
+      exp: (now + lifetime) / 1000,
+    });
+    return { grant: grant(session, user, now, now), cookie: { token, lifetime } };
+  }
+
+  /** Any token of ours that names a session, superseded or expired. @returns its claims */
+  function claimsOf(token: string, verify: Tokens['verifyRefresh']): RefreshClaims | undefined {
+    const verified = verify(token, clock());
+    return verified.kind === 'invalid' ? undefined : verified.claims;
+  }
+
+  return {
+    /**
+     * Starts a session. Whoever calls this has proved who they are: see sign-in.ts, the one door.
+     * @param inPlaceOf the refresh token that came along; its session ends
+     */
+    async start(user: User, device: Device, inPlaceOf: string | undefined): Promise<Issued> {
+      const now = clock();
+      const session: SessionRow = {
+        id: randomUUID(),
+        userId: user.id,
+        generation: 1,
+        issuedAt: now,
+        proved: false,
+        previousIssuedAt: null,
+        createdAt: now,
+        lastSeenAt: now,
+        expiresAt: now + policy.sessionMaxAge,
+        endedAt: null,
+        endReason: null,
+        userAgent: device.userAgent?.slice(0, USER_AGENT_MAX_LENGTH) ?? null,
+        ip: device.ip ?? null,
+      };
+      const old = inPlaceOf === undefined ? undefined : claimsOf(inPlaceOf, tokens.verifyRefresh)?.sid;
+      await store.createSession(session, old);
+      return issue(session, user, now);
+    },
+
+    /** Redeems a refresh token. */
+    async refresh(token: string): Promise<Issued | Failed> {
+      const now = clock();
+      const verified = tokens.verifyRefresh(token, now);
+      if (verified.kind === 'invalid') return sessionEnded('invalid');
+      if (verified.kind === 'expired') return sessionEnded('expired');
+      const { sid, sub, gen, iat } = verified.claims;
+      const date = toMilliseconds(iat);
+      const redeemed = await store.redeem({ sessionId: sid, userId: sub, generation: gen, date }, now, policy);
+      switch (redeemed.kind) {
+        case 'ended':
+          return sessionEnded(redeemed.reason);
+        case 'rest':
+          return { grant: grant(redeemed.session, redeemed.user, date, now), cookie: undefined };
+        case 'fresh':
+          return issue(redeemed.session, redeemed.user, now);
+      }
+    },
+
+    /** Who a protected call comes from. @param accessToken as it stood behind `Bearer` */
+    async recognize(accessToken: string): Promise<Principal | Failed> {
+      const now = clock();
+      const verified = tokens.verifyAccess(accessToken, now);
+      if (verified.kind === 'invalid') return { failure: { code: 'access_token_invalid' } };
+      if (verified.kind === 'expired') return { failure: { code: 'access_token_expired' } };
+      const { sid, sub, gen, gat } = verified.claims;
+      const call = { sessionId: sid, userId: sub, generation: gen, date: toMilliseconds(gat) };
+      const recognized = await store.recognize(call, now, policy);
+      if (recognized.kind === 'ended') return sessionEnded(recognized.reason);
+      return { user: recognized.user, session: { id: recognized.session.id } };
+    },
+
+    /**
+     * Ends the session that a token names, be the token superseded or expired: only the signature counts. The refresh
+     * token decides where there is one, else the access token.
+     */
+    async end(refreshToken: string | undefined, accessToken: string | undefined): Promise<void> {
+      const claims =
+        (refreshToken === undefined ? undefined : claimsOf(refreshToken, tokens.verifyRefresh)) ??
+        (accessToken === undefined ? undefined : claimsOf(accessToken, tokens.verifyAccess));
+      if (claims !== undefined) await store.endSession(claims.sid, 'revoked', clock());
+    },
+
+    /** Removes the sessions that nobody can use any more, in small steps. @returns how many */
+    async purge(): Promise<number> {
+      // Twice: a power cut may have set a row back by as much as one lifetime.
+      const before = clock() - 2 * policy.refreshTokenLifetime;
+      let total = 0;
+      for (let removed = PURGE_BATCH; removed === PURGE_BATCH;) {
+        removed = await store.purgeSessions(before, PURGE_BATCH);
+        total += removed;
+        await new Promise((resolve) => {
+          setImmediate(resolve);
+        });
+      }
+      return total;
+    },
+  };
+}
+export type Sessions = ReturnType<typeof createSessions>;
+
+/** A NumericDate in whole milliseconds, which is how we make them. */
+const toMilliseconds = (date: number) => Math.round(date * 1000);

@@ -1,0 +1,48 @@
+import { sql } from 'drizzle-orm';
+import { index, integer, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+
+/** Times are milliseconds since the epoch. */
+const time = (name: string) => integer(name, { mode: 'number' });
+
+export const users = sqliteTable(
+  'users',
+  {
+    id: text('id').primaryKey(),
+    username: text('username').notNull(),
+    email: text('email').notNull(),
+    passwordHash: text('password_hash').notNull(),
+    createdAt: time('created_at').notNull(),
+  },
+  (table) => [
+    // Shown as written, unique without regard to case. Only ASCII gets here, which is all that SQLite's lower() knows.
+    uniqueIndex('users_username_unique').on(sql`lower(${table.username})`),
+    uniqueIndex('users_email_unique').on(table.email),
+  ],
+);
+
+/** One row per session, updated by each rotation. It holds no part of any token: a copy of it logs nobody in. */
+export const sessions = sqliteTable(
+  'sessions',
+  {
+    id: text('id').primaryKey(),
+    userId: text('user_id')
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    generation: integer('generation').notNull(),
+    issuedAt: time('issued_at').notNull(),
+    proved: integer('proved', { mode: 'boolean' }).notNull(),
+    previousIssuedAt: time('previous_issued_at'),
+    createdAt: time('created_at').notNull(),
+    lastSeenAt: time('last_seen_at').notNull(),
+    expiresAt: time('expires_at').notNull(),
+    endedAt: time('ended_at'),
+    endReason: text('end_reason', { enum: ['revoked', 'reused'] }),
+    userAgent: text('user_agent'),
+    ip: text('ip'),
+  },
+  (table) => [
+    // For purging, and for all sessions of a person.
+    index('sessions_issued_at').on(table.issuedAt),
+    index('sessions_user_id').on(table.userId),
+  ],
+);

@@ -1,0 +1,93 @@
+import { TRPCError } from '@trpc/server';
+import cors from 'cors';
+import express, { type Request, type RequestHandler } from 'express';
+import { Refusal } from './failure.ts';
+import { appRouter } from './router.ts';
+import type { Services } from './services.ts';
+import type { Meta } from './trpc.ts';
+
+/** Every body: the largest honest one is a form of three fields. */
+const BODY_LIMIT = '32kb';
+/** Calls in one request. The client keeps to it; see src/client/api/client.ts. */
+const BATCH_LIMIT = 20;
+/** How long a browser may remember that CLIENT_URL is allowed. In seconds. */
+const PREFLIGHT_MAX_AGE = 600;
+
+/**
+ * What a request passes before tRPC sees it, in this order. Left to itself tRPC runs a mutation that comes as
+ * `multipart/form-data`, which any web page can send here without asking first, and runs any number of calls in a batch.
+ */
+export function door({ settings }: Services): RequestHandler[] {
+  const { clientUrl } = settings;
+  return [
+    // An array, so that the header goes to that origin only, and a string would go to all.
+    ...(clientUrl === undefined
+      ? []
+      : [
+          cors({
+            origin: [clientUrl],
+            credentials: true,
+            methods: ['GET', 'POST'],
+            exposedHeaders: ['Retry-After', 'X-Request-Id'],
+            maxAge: PREFLIGHT_MAX_AGE,
+          }),
+        ]),
+    methods,
+    origins(clientUrl),
+    content,
+    // Parsed here for every call. tRPC would not look at the body of a procedure without an input, however large.
+    express.json({ limit: BODY_LIMIT, inflate: false, strict: false, type: () => true }),
+    batches,
+  ];
+}
+
+const methods: RequestHandler = (req, res, next) => {
+  if (req.method === 'GET' || req.method === 'POST') return next();
+  res.set('Allow', 'GET, POST');
+  next(new TRPCError({ code: 'METHOD_NOT_SUPPORTED' }));
+};
+
+const origins =
+  (clientUrl: string | undefined): RequestHandler =>
+  (req, _res, next) => {
+    const origin = req.get('origin');
+    // Without one it is no browser's cross-origin request; the cookie is SameSite=Strict besides.
+    const allowed = origin === undefined || origin === `${req.protocol}://${req.host}` || origin === clientUrl;
+    next(allowed ? undefined : new Refusal({ code: 'origin_not_allowed' }));
+  };
+
+/** `application/json`, in UTF-8, not compressed, for whatever has a body; no other type even where there is none. */
+const content: RequestHandler = (req, _res, next) => {
+  const type = req.get('content-type');
+  const json =
+    type === undefined ? req.method === 'GET' : /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(type);
+  const plain = /^identity$/i.test(req.get('content-encoding') ?? 'identity');
+  next(json && plain ? undefined : new Refusal({ code: 'unsupported_content' }));
+};
+
+const batches: RequestHandler = (req, _res, next) => {
+  const calls = callsOf(req);
+  if (calls === undefined) return next(new Refusal({ code: 'invalid_input', fields: {} }));
+  const alone = calls.paths.some((path) => metaOf(path)?.alone === true);
+  const refused = calls.paths.length > BATCH_LIMIT || (alone && (calls.paths.length > 1 || calls.streamed));
+  next(refused ? new Refusal({ code: 'batch_refused' }) : undefined);
+};
+
+function metaOf(path: string): Meta | undefined {
+  // By full path, whatever the nesting of the routers; tRPC types it as they are nested.
+  const procedures = appRouter._def.procedures as unknown as Record<string, { _def: { meta?: Meta } }>;
+  return Object.hasOwn(procedures, path) ? procedures[path]?._def.meta : undefined;
+}
+
+/** The calls of a request exactly as tRPC will read them (its `getRequestInfo`), or undefined where it would fail to. */
+function callsOf(req: Request): { paths: string[]; streamed: boolean } | undefined {
+  let path;
+  try {
+    path = decodeURIComponent(req.path.slice(req.path.lastIndexOf('/') + 1));
+  } catch {
+    return undefined;
+  }
+  const batched = new URL(req.url, 'http://localhost').searchParams.get('batch') === '1';
+  const streamed = [req.get('trpc-accept'), req.get('accept')].some((accept) => accept?.includes('application/jsonl'));
+  return { paths: batched ? path.split(',') : [path], streamed };
+}

@@ -1,0 +1,8 @@
+import { authRouter } from './auth/router.ts';
+import { router } from './trpc.ts';
+
+/** The whole API. A feature adds one line. */
+export const appRouter = router({
+  auth: authRouter,
+});
+export type AppRouter = typeof appRouter;

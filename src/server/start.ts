@@ -1,0 +1,85 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createApp } from './app.ts';
+import { developmentSecrets } from './development-secrets.ts';
+import { loadEnvFile, readSettings, SettingsError, type Settings } from './env.ts';
+import { createLog } from './log.ts';
+import { builtPage, developmentPage } from './page.ts';
+import { createServices } from './services.ts';
+
+/** How long what is in flight may take to finish. In milliseconds. */
+const DRAIN_TIMEOUT = 10_000;
+/** In milliseconds. */
+const PURGE_INTERVAL = 10 * 60_000;
+
+/** Settings, store, app, listen, drain. In production unless started with `--dev`, so that nothing forgotten weakens it. */
+export async function start(): Promise<void> {
+  const production = !process.argv.includes('--dev');
+  try {
+    loadEnvFile();
+    await serve(
+      readSettings({
+        production,
+        ...(production ? {} : { fallback: developmentSecrets('data/development-secrets.json') }),
+      }),
+    );
+  } catch (error) {
+    // What an operator can mend is said in a sentence; a stack trace is for the rest.
+    const told = error instanceof SettingsError || (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+    process.stderr.write(`${error instanceof Error ? (told ? error.message : error.stack) : String(error)}\n`);
+    process.exit(1);
+  }
+}
+
+async function serve(settings: Settings): Promise<void> {
+  const log = createLog(settings);
+  const services = createServices(settings, log);
+  const server = createServer();
+  const page = settings.production ? builtPage() : await developmentPage(server);
+  server.on('request', createApp(services, page.handler));
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(settings.port, resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  const purge = setInterval(() => {
+    services.sessions.purge().catch((error: unknown) => log.error({ err: error }, 'Purging sessions failed.'));
+  }, PURGE_INTERVAL);
+  log.info({ port, production: settings.production }, 'Latchkey is listening.');
+  if (!settings.production) process.stdout.write(`\n  Latchkey is running at http://localhost:${port}\n\n`);
+
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals) => {
+    // Asked twice means now.
+    if (stopping) process.exit(1);
+    stopping = true;
+    log.info({ signal }, 'Stopping: finishing what is in flight.');
+    services.drain();
+    clearInterval(purge);
+    setTimeout(() => {
+      log.error('Requests were still in flight when the time ran out.');
+      process.exit(1);
+    }, DRAIN_TIMEOUT).unref();
+    void drain();
+  };
+
+  async function drain(): Promise<void> {
+    try {
+      // Before the server: it waits for the connections of hot reload.
+      await page.close();
+      await new Promise((resolve) => {
+        server.close(resolve);
+      });
+      await services[Symbol.asyncDispose]();
+      log.info('Stopped.');
+      process.exit(0);
+    } catch (error) {
+      log.fatal({ err: error }, 'Stopping failed.');
+      process.exit(1);
+    }
+  }
+
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+}

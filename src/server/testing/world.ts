@@ -1,0 +1,144 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import pino from 'pino';
+import type { Grant } from '../../shared/auth.ts';
+import { failureOf, type Failure } from '../../shared/failures.ts';
+import { createApp } from '../app.ts';
+import type { Settings } from '../env.ts';
+import { createServices, type Services } from '../services.ts';
+
+/** Settings as in production but for the price of a hash. Durations in milliseconds. */
+export const testSettings: Settings = {
+  production: true,
+  port: 0,
+  database: { kind: 'sqlite', path: ':memory:' },
+  accessSecrets: ['access secret of the tests, 32 bytes or more'],
+  refreshSecrets: ['refresh secret of the tests, 32 bytes or more'],
+  accessTokenLifetime: 15 * 60_000,
+  refreshTokenLifetime: 7 * 24 * 60 * 60_000,
+  sessionMaxAge: 30 * 24 * 60 * 60_000,
+  clientUrl: undefined,
+  trustProxy: 0,
+  bcryptCost: 4,
+  passwordMinLength: 8,
+  logLevel: 'trace',
+};
+
+export interface World extends AsyncDisposable {
+  /** Of the server, without a slash at the end. */
+  url: string;
+  services: Services;
+  /** Stands still unless moved. In milliseconds since the epoch. */
+  clock: { now: number; advance(ms: number): void };
+  /** What was logged, one string per line. */
+  log: string[];
+  client(): TestClient;
+}
+
+/** The real server on a port of its own, with an empty database and a clock that the test moves: `await using`. */
+export async function testWorld(settings: Partial<Settings> = {}): Promise<World> {
+  const clock = {
+    now: Date.UTC(2030, 0, 1),
+    advance(ms: number) {
+      this.now += ms;
+    },
+  };
+  const log: string[] = [];
+  const all = { ...testSettings, ...settings };
+  const logger = pino({ level: all.logLevel }, { write: (line: string) => void log.push(line) });
+  const services = createServices(all, logger, () => clock.now);
+  const server = createServer(createApp(services, (_req, _res, next) => next()));
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    url,
+    services,
+    clock,
+    log,
+    client: () => testClient(url, `${all.production ? '__Host-' : ''}refreshToken`),
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => {
+        server.close(resolve);
+      });
+      await services[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  /** Whatever the body was. */
+  body: unknown;
+  /** `result.data` of a success. */
+  data: unknown;
+  failure: Failure | undefined;
+  setCookie: string | undefined;
+}
+
+type Init = RequestInit & { headers?: Record<string, string> };
+
+export interface TestClient {
+  /** The value of the refresh cookie; set and cleared by answers, and by a test that wants another one. */
+  cookie: string | undefined;
+  /** The last grant's. */
+  accessToken: string | undefined;
+  query(path: string, init?: Init): Promise<Answer>;
+  mutate(path: string, input?: unknown, init?: Init): Promise<Answer>;
+  /** Registers somebody new and is logged in as them. */
+  register(name?: string): Promise<Grant & { password: string }>;
+}
+
+let people = 0;
+
+/** A client without a browser: it keeps the cookie and the access token as one would. */
+function testClient(url: string, cookieName: string): TestClient {
+  async function send(path: string, init: RequestInit): Promise<Answer> {
+    const headers = new Headers(init.headers);
+    if (client.cookie !== undefined && !headers.has('cookie')) headers.set('cookie', `${cookieName}=${client.cookie}`);
+    if (client.accessToken !== undefined && !headers.has('authorization'))
+      headers.set('authorization', `Bearer ${client.accessToken}`);
+    const response = await fetch(`${url}/trpc/${path}`, { ...init, headers });
+    const text = await response.text();
+    const body = (text.startsWith('{') || text.startsWith('[') ? JSON.parse(text) : text) as {
+      result?: { data?: Partial<Grant> | null };
+      error?: unknown;
+    };
+    const setCookie = response.headers.get('set-cookie') ?? undefined;
+    const value = setCookie?.match(new RegExp(`^${cookieName}=([^;]*)`))?.[1];
+    if (value !== undefined) client.cookie = value === '' ? undefined : value;
+    const data = body.result?.data;
+    if (data?.accessToken !== undefined) client.accessToken = data.accessToken;
+    return {
+      status: response.status,
+      headers: response.headers,
+      body,
+      data,
+      failure: failureOf(body.error),
+      setCookie,
+    };
+  }
+
+  const client: TestClient = {
+    cookie: undefined,
+    accessToken: undefined,
+    query: (path, init = {}) => send(path, init),
+    mutate: (path, input, init = {}) =>
+      send(path, {
+        method: 'POST',
+        ...(input === undefined ? {} : { body: JSON.stringify(input) }),
+        ...init,
+        headers: { 'content-type': 'application/json', ...init.headers },
+      }),
+    async register(name = `person${++people}`) {
+      const password = `a good password for ${name}`;
+      const answer = await client.mutate('auth.register', { username: name, email: `${name}@example.com`, password });
+      if (answer.status !== 200) throw new Error(`Registering ${name} answered ${JSON.stringify(answer.body)}`);
+      return { ...(answer.data as Grant), password };
+    },
+  };
+  return client;
+}

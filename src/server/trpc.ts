@@ -1,0 +1,76 @@
+import { initTRPC } from '@trpc/server';
+import type { CreateExpressContextOptions } from '@trpc/server/adapters/express';
+import type { Principal, Failed } from './auth/sessions.ts';
+import { failureFor, Refusal } from './failure.ts';
+import type { Services } from './services.ts';
+
+/** What every procedure finds in `ctx`. */
+export interface Context {
+  req: CreateExpressContextOptions['req'];
+  res: CreateExpressContextOptions['res'];
+  services: Services;
+  /** The access token as sent; undefined without an `Authorization` header, '' where that is not a Bearer token. */
+  accessToken: string | undefined;
+  /** Who calls, found out once a request however many calls are in it. */
+  principal: () => Promise<Principal | Failed>;
+}
+
+export function createContext({ req, res }: CreateExpressContextOptions, services: Services): Context {
+  const accessToken = bearerToken(req.headers.authorization);
+  let principal: Promise<Principal | Failed> | undefined;
+  return {
+    req,
+    res,
+    services,
+    accessToken,
+    principal: () => (principal ??= services.sessions.recognize(accessToken ?? '')),
+  };
+}
+
+export function requestIdOf(res: CreateExpressContextOptions['res'] | undefined): string | undefined {
+  return (res?.locals as { requestId?: string } | undefined)?.requestId;
+}
+
+/** RFC 6750, section 2.1; the scheme's case does not matter (RFC 9110, section 11.1). */
+function bearerToken(header: string | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  return /^Bearer ([\w.-]+)$/i.exec(header)?.[1] ?? '';
+}
+
+/** `alone`: the procedure touches the cookie, so it takes no company in a batch and is never streamed. */
+export interface Meta {
+  alone?: boolean;
+}
+
+const t = initTRPC
+  .context<Context>()
+  .meta<Meta>()
+  .create({
+    // Explicitly: the default looks at NODE_ENV, and one forgotten variable would send stack traces to everybody.
+    isDev: false,
+    errorFormatter({ shape, error, ctx }) {
+      const failure = failureFor(error);
+      const surprise = failure === undefined && error.code === 'INTERNAL_SERVER_ERROR';
+      // What a surprise has to say may quote a query or a path: it goes to the log, under the request's id.
+      const hidden = surprise && ctx?.services.settings.production !== false;
+      return {
+        ...shape,
+        message: failure?.code ?? (hidden ? 'INTERNAL_SERVER_ERROR' : shape.message),
+        data: { ...shape.data, failure, requestId: surprise ? requestIdOf(ctx?.res) : undefined },
+      };
+    },
+  });
+
+export const router = t.router;
+export const createCallerFactory = t.createCallerFactory;
+
+/** For everybody. */
+export const publicProcedure = t.procedure;
+
+/** For people who are logged in: `ctx.user` and `ctx.session` are theirs. */
+export const protectedProcedure = t.procedure.use(async ({ ctx, next }) => {
+  if (ctx.accessToken === undefined) throw new Refusal({ code: 'access_token_missing' });
+  const principal = await ctx.principal();
+  if ('failure' in principal) throw new Refusal(principal.failure);
+  return next({ ctx: principal });
+});
