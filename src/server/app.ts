@@ -37,7 +37,14 @@ export function createApp(services: Services, page: RequestHandler): Express {
     createExpressMiddleware({
       router: appRouter,
       createContext: (options) => createContext(options, services),
-      responseMeta: ({ errors }) => ({ headers: retryAfter(errors) }),
+      responseMeta: ({ errors, eagerGeneration }) => ({
+        headers: {
+          ...retryAfter(errors),
+          // tRPC replaces the header that CORS has set, and forgets the type where it refuses a request as a whole.
+          ...(settings.clientUrl === undefined ? {} : { Vary: 'trpc-accept, accept, Origin' }),
+          ...(eagerGeneration ? {} : { 'Content-Type': 'application/json' }),
+        },
+      }),
       // What a call was given may be a password: it is never logged.
       onError: ({ error, path, ctx }) => logSurprise(log, error, { path, requestId: requestIdOf(ctx?.res) }),
     }),

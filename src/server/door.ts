@@ -1,6 +1,7 @@
 import { TRPCError } from '@trpc/server';
 import cors from 'cors';
-import express, { type Request, type RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
+import getRawBody from 'raw-body';
 import { Refusal } from './failure.ts';
 import { appRouter } from './router.ts';
 import type { Services } from './services.ts';
@@ -35,8 +36,7 @@ export function door({ settings }: Services): RequestHandler[] {
     methods,
     origins(clientUrl),
     content,
-    // Parsed here for every call. tRPC would not look at the body of a procedure without an input, however large.
-    express.json({ limit: BODY_LIMIT, inflate: false, strict: false, type: () => true }),
+    body,
     batches,
   ];
 }
@@ -63,6 +63,25 @@ const content: RequestHandler = (req, _res, next) => {
     type === undefined ? req.method === 'GET' : /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(type);
   const plain = /^identity$/i.test(req.get('content-encoding') ?? 'identity');
   next(json && plain ? undefined : new Refusal({ code: 'unsupported_content' }));
+};
+
+/**
+ * Read here for every call: tRPC would not look at the body of a procedure without an input, however large. And not with
+ * `express.json`, which reads a body that is too large to its end, if it has one, before it says so.
+ */
+const body: RequestHandler = async (req, res, next) => {
+  if (req.method === 'GET') return next();
+  try {
+    const text = await getRawBody(req, { limit: BODY_LIMIT, length: req.get('content-length'), encoding: 'utf8' });
+    if (text !== '') JSON.parse(text);
+    // tRPC takes a string as it is.
+    req.body = text === '' ? undefined : text;
+    next();
+  } catch (error) {
+    // What is left of the body is not read, so nothing can follow it on this connection.
+    res.set('Connection', 'close');
+    next(error instanceof SyntaxError ? new Refusal({ code: 'invalid_input', fields: {} }) : error);
+  }
 };
 
 const batches: RequestHandler = (req, _res, next) => {

@@ -1,0 +1,457 @@
+import { createTRPCClient, httpBatchLink, httpLink, TRPCClientError } from '@trpc/client';
+import { describe, expect, test } from 'vitest';
+import type { Grant } from '../../shared/auth.ts';
+import { failureOf } from '../../shared/failures.ts';
+import type { AppRouter } from '../router.ts';
+import { testWorld, type TestClient } from '../testing/world.ts';
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+
+const ada = { username: 'Ada', email: ' Ada@Example.COM ', password: 'correct horse battery' };
+
+/** Two minutes pass, so that the next refresh rotates and is no straggler of the last one. */
+async function rotate(client: TestClient, clock: { advance(ms: number): void }) {
+  clock.advance(2 * MINUTE);
+  return client.mutate('auth.refresh');
+}
+
+describe('registering', () => {
+  test('logs in: a grant, and the cookie', async () => {
+    await using world = await testWorld();
+    const answer = await world.client().mutate('auth.register', ada);
+    expect(answer.status).toBe(200);
+    expect(answer.data).toEqual({
+      accessToken: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/),
+      expiresIn: 900,
+      session: { id: expect.any(String), generation: 1 },
+      user: {
+        id: expect.any(String),
+        username: 'Ada',
+        email: 'ada@example.com',
+        createdAt: '2030-01-01T00:00:00.000Z',
+      },
+    });
+    expect(answer.setCookie).toMatch(
+      /^__Host-refreshToken=[^;]+; Max-Age=604800; Path=\/; Expires=[^;]+; HttpOnly; Secure; SameSite=Strict$/,
+    );
+  });
+
+  test('in development the cookie works without HTTPS', async () => {
+    await using world = await testWorld({ production: false });
+    const { setCookie } = await world.client().mutate('auth.register', ada);
+    expect(setCookie).toMatch(
+      /^refreshToken=[^;]+; Max-Age=604800; Path=\/; Expires=[^;]+; HttpOnly; SameSite=Strict$/,
+    );
+  });
+
+  test('a taken username or email is named, whatever its case', async () => {
+    await using world = await testWorld();
+    await world.client().mutate('auth.register', ada);
+    const other = { username: 'Grace', email: 'grace@example.com', password: 'another good one' };
+    const client = world.client();
+    const username = await client.mutate('auth.register', { ...other, username: 'aDA' });
+    expect([username.status, username.failure]).toEqual([409, { code: 'username_taken' }]);
+    const email = await client.mutate('auth.register', { ...other, email: 'ADA@example.com' });
+    expect([email.status, email.failure]).toEqual([409, { code: 'email_taken' }]);
+    expect(client.cookie).toBeUndefined();
+    expect((await client.mutate('auth.register', other)).status).toBe(200);
+  });
+
+  test('many at once with one email make one account', async () => {
+    await using world = await testWorld();
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, index) =>
+        world.client().mutate('auth.register', { ...ada, username: `ada${index}` }),
+      ),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array<number>(9).fill(409)]);
+  });
+
+  test.each<[string, Record<string, unknown>, string]>([
+    ['a missing username', { username: undefined }, 'username'],
+    ['a username of another type', { username: 7 }, 'username'],
+    ['a short username', { username: 'ab' }, 'username'],
+    ['a long username', { username: 'a'.repeat(33) }, 'username'],
+    ['a username with a space', { username: 'a b' }, 'username'],
+    ['a username with a control character', { username: 'ab\u0000c' }, 'username'],
+    ['a username from beyond ASCII', { username: 'pаypal' }, 'username'],
+    ['a missing email', { email: undefined }, 'email'],
+    ['an email of another type', { email: ['a@b.co'] }, 'email'],
+    ['an email without a domain', { email: 'ada' }, 'email'],
+    ['an email with a newline', { email: 'a@b.co\nc' }, 'email'],
+    ['an email with a fullwidth sign', { email: 'a＠b.co' }, 'email'],
+    ['an email that lower-casing would make plain', { email: '\u212Aate@example.com' }, 'email'],
+    ['a long email', { email: `${'a'.repeat(250)}@b.co` }, 'email'],
+    ['two emails', { email: 'a@b.co,c@d.co' }, 'email'],
+    ['a missing password', { password: undefined }, 'password'],
+    ['a password of another type', { password: 12345678 }, 'password'],
+    ['a short password', { password: '1234567' }, 'password'],
+    ['a password short in characters, not in bytes', { password: '😀'.repeat(7) }, 'password'],
+    ['a long password', { password: 'a'.repeat(129) }, 'password'],
+    ['a password that cannot be stored', { password: `\ud800`.repeat(15) }, 'password'],
+    ['a common password', { password: 'Password1' }, 'password'],
+    ['the email as password', { password: 'ada@example.com' }, 'password'],
+    ['the username as password', { username: 'ada.lovelace', password: 'ADA.lovelace' }, 'password'],
+    ['a field that there is not', { isAdmin: true }, 'isAdmin'],
+  ])('%s is refused at its field, and nothing is written', async (_, change, field) => {
+    await using world = await testWorld();
+    const client = world.client();
+    const answer = await client.mutate('auth.register', { ...ada, ...change });
+    expect([answer.status, answer.failure]).toEqual([
+      400,
+      { code: 'invalid_input', fields: { [field]: [expect.any(String)] } },
+    ]);
+    expect(client.cookie).toBeUndefined();
+    expect((await client.mutate('auth.register', { ...ada, username: 'ada.lovelace' })).status).toBe(200);
+  });
+
+  test('the shortest password is a setting', async () => {
+    await using world = await testWorld({ passwordMinLength: 15 });
+    const client = world.client();
+    const short = await client.mutate('auth.register', { ...ada, password: 'fourteen chars' });
+    expect(short.failure).toEqual({ code: 'invalid_input', fields: { password: ['Use at least 15 characters.'] } });
+    expect((await client.mutate('auth.register', { ...ada, password: 'fifteen chars..' })).status).toBe(200);
+  });
+});
+
+describe('logging in', () => {
+  test('with the email in any case and the whole password', async () => {
+    await using world = await testWorld();
+    const password = `${'A'.repeat(72)} and then some`;
+    await world.client().mutate('auth.register', { ...ada, password });
+    const client = world.client();
+    const truncated = await client.mutate('auth.login', { email: ada.email, password: 'A'.repeat(72) });
+    expect(truncated.failure).toEqual({ code: 'invalid_credentials' });
+    const answer = await client.mutate('auth.login', { email: 'ADA@example.com', password });
+    expect(answer.data).toMatchObject({ session: { generation: 1 }, user: { username: 'Ada' } });
+  });
+
+  test('an unknown email and a wrong password are the same answer, to the byte', async () => {
+    await using world = await testWorld();
+    await world.client().mutate('auth.register', ada);
+    const answers = [];
+    for (const email of ['ada@example.com', 'nobody@example.com']) {
+      const { status, body, headers } = await world
+        .client()
+        .mutate('auth.login', { email, password: 'wrong password' });
+      const named = [...headers].filter(([name]) => name !== 'x-request-id' && name !== 'date');
+      answers.push({ status, body, named });
+    }
+    expect(answers[0]).toMatchObject({
+      status: 401,
+      body: { error: { data: { failure: { code: 'invalid_credentials' } } } },
+    });
+    expect(answers[1]).toEqual(answers[0]);
+  });
+
+  test('ends the session whose cookie came along, and no other', async () => {
+    await using world = await testWorld();
+    const phone = world.client();
+    const { password, user } = await phone.register();
+    const laptop = world.client();
+    await laptop.mutate('auth.login', { email: user.email, password });
+    const before = { cookie: laptop.cookie, accessToken: laptop.accessToken };
+    await laptop.mutate('auth.login', { email: user.email, password });
+    expect((await laptop.query('auth.me')).status).toBe(200);
+    expect((await phone.query('auth.me')).status).toBe(200);
+    Object.assign(laptop, before);
+    expect((await laptop.query('auth.me')).failure).toEqual({ code: 'session_ended', reason: 'revoked' });
+    expect((await laptop.mutate('auth.refresh')).failure).toEqual({ code: 'session_ended', reason: 'revoked' });
+  });
+
+  test('hashes anew when the cost has changed', async () => {
+    await using world = await testWorld();
+    const { user, password } = await world.client().register();
+    const dollars = () =>
+      JSON.stringify(world.services.db.$client.prepare('select password_hash as hash from users').all());
+    expect(dollars()).toContain('$2b$04$');
+    // A hash of the same password at cost 5, as another setting would have left it.
+    const { createPasswords } = await import('./passwords.ts');
+    const passwords = createPasswords({ cost: 5, onBadHash: () => expect.unreachable() });
+    const hashed = await passwords.hash(password);
+    await passwords.close();
+    if (hashed.kind !== 'hashed') return expect.unreachable();
+    world.services.db.$client.prepare('update users set password_hash = ?').run(hashed.hash);
+    expect((await world.client().mutate('auth.login', { email: user.email, password })).status).toBe(200);
+    expect(dollars()).toContain('$2b$04$');
+  });
+});
+
+describe('refreshing', () => {
+  test('rotates: the next generation, a new cookie, and a lifetime that starts anew', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    const { session, user } = await client.register();
+    const first = client.cookie;
+    const answer = await rotate(client, world.clock);
+    expect(answer.data).toEqual({
+      accessToken: expect.any(String),
+      expiresIn: 900,
+      session: { id: session.id, generation: 2 },
+      user,
+    });
+    expect(answer.setCookie).toContain('Max-Age=604800;');
+    expect(client.cookie).not.toBe(first);
+  });
+
+  test('a lost answer costs nothing, an hour later too', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    await client.register();
+    const { cookie } = client;
+    await rotate(client, world.clock);
+    world.clock.advance(60 * MINUTE);
+    client.cookie = cookie;
+    const retried = await client.mutate('auth.refresh');
+    expect(retried.data).toMatchObject({ session: { generation: 2 } });
+    expect((await rotate(client, world.clock)).data).toMatchObject({ session: { generation: 3 } });
+  });
+
+  test('racers get the same generation', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    await client.register();
+    world.clock.advance(2 * MINUTE);
+    const { cookie } = client;
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () =>
+        client.mutate('auth.refresh', undefined, { headers: { cookie: `__Host-refreshToken=${cookie}` } }),
+      ),
+    );
+    expect(answers.map(({ status, data }) => [status, (data as Grant).session.generation])).toEqual(
+      Array.from({ length: 20 }, () => [200, 2]),
+    );
+  });
+
+  test('a straggler within the window gets an access token and no cookie', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    await client.register();
+    await rotate(client, world.clock);
+    const rested = await client.mutate('auth.refresh');
+    expect(rested.data).toMatchObject({ session: { generation: 2 } });
+    expect(rested.setCookie).toBeUndefined();
+  });
+
+  test('a superseded token that comes back after its successor was used ends the session for everybody', async () => {
+    await using world = await testWorld();
+    const owner = world.client();
+    await owner.register();
+    const stolen = owner.cookie;
+    await rotate(owner, world.clock);
+    await owner.query('auth.me');
+    world.clock.advance(2 * MINUTE);
+    const thief = world.client();
+    thief.cookie = stolen;
+    const caught = await thief.mutate('auth.refresh');
+    expect([caught.status, caught.failure]).toEqual([401, { code: 'session_ended', reason: 'reused' }]);
+    expect((await owner.query('auth.me')).failure).toEqual({ code: 'session_ended', reason: 'reused' });
+    expect((await owner.mutate('auth.refresh')).failure).toEqual({ code: 'session_ended', reason: 'reused' });
+  });
+
+  test('a refusal neither sets nor clears the cookie', async () => {
+    await using world = await testWorld();
+    for (const cookie of [undefined, '', 'x', 'a.b.c']) {
+      const client = world.client();
+      client.cookie = cookie;
+      const answer = await client.mutate('auth.refresh');
+      expect(answer.status).toBe(401);
+      expect(answer.failure).toEqual({ code: 'session_ended', reason: cookie === undefined ? 'none' : 'invalid' });
+      expect(answer.setCookie).toBeUndefined();
+    }
+  });
+
+  test('two copies of the cookie are refused and touch nothing', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    await client.register();
+    world.clock.advance(2 * MINUTE);
+    const two = `__Host-refreshToken=${client.cookie}; a=b; __Host-refreshToken=${client.cookie}`;
+    const answer = await client.mutate('auth.refresh', undefined, { headers: { cookie: two } });
+    expect([answer.failure, answer.setCookie]).toEqual([{ code: 'session_ended', reason: 'invalid' }, undefined]);
+    expect((await client.mutate('auth.refresh')).data).toMatchObject({ session: { generation: 2 } });
+  });
+
+  test('a cookie of another spelling is not ours', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    await client.register();
+    for (const name of ['refreshToken', '__Secure-refreshToken', '__host-refreshToken', '__Host-REFRESHTOKEN']) {
+      const headers = { cookie: `${name}=${client.cookie}` };
+      expect((await client.mutate('auth.refresh', undefined, { headers })).failure).toEqual({
+        code: 'session_ended',
+        reason: 'none',
+      });
+    }
+  });
+
+  test('ends when idle, and ends absolutely however often it is used', async () => {
+    await using world = await testWorld();
+    const idle = world.client();
+    await idle.register();
+    const busy = world.client();
+    await busy.register();
+    for (let day = 1; day < 30; day += 1) {
+      world.clock.advance(DAY);
+      const { status, setCookie } = await busy.mutate('auth.refresh');
+      expect(status).toBe(200);
+      expect(Number(/Max-Age=(\d+)/.exec(setCookie ?? '')?.[1])).toBe(Math.min(7, 30 - day) * 86_400);
+    }
+    expect((await idle.mutate('auth.refresh')).failure).toEqual({ code: 'session_ended', reason: 'expired' });
+    world.clock.advance(DAY);
+    expect((await busy.mutate('auth.refresh')).failure).toEqual({ code: 'session_ended', reason: 'expired' });
+    expect((await busy.query('auth.me')).status).toBe(401);
+  });
+
+  test('an access token is not a refresh token', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    const { accessToken } = await client.register();
+    client.cookie = accessToken;
+    expect((await client.mutate('auth.refresh')).failure).toEqual({ code: 'session_ended', reason: 'invalid' });
+  });
+});
+
+describe('logging out', () => {
+  test('ends the session at once, clears the cookie, and answers null', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    await client.register();
+    const { cookie } = client;
+    const answer = await client.mutate('auth.logout');
+    expect(answer.body).toEqual({ result: { data: null } });
+    expect(answer.setCookie).toMatch(
+      /^__Host-refreshToken=; Path=\/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Strict$/,
+    );
+    expect((await client.query('auth.me')).failure).toEqual({ code: 'session_ended', reason: 'revoked' });
+    client.cookie = cookie;
+    expect((await client.mutate('auth.refresh')).failure).toEqual({ code: 'session_ended', reason: 'revoked' });
+  });
+
+  test('succeeds whatever the state', async () => {
+    await using world = await testWorld();
+    for (const cookie of [undefined, 'x', 'a.b.c']) {
+      const client = world.client();
+      client.cookie = cookie;
+      expect((await client.mutate('auth.logout')).body).toEqual({ result: { data: null } });
+    }
+  });
+
+  test.each(['superseded', 'expired'])('a %s token of the session still ends it', async (kind) => {
+    await using world = await testWorld();
+    const client = world.client();
+    await client.register();
+    const old = client.cookie;
+    await rotate(client, world.clock);
+    if (kind === 'expired') world.clock.advance(8 * DAY);
+    await client.mutate('auth.logout', undefined, { headers: { cookie: `__Host-refreshToken=${old}` } });
+    const row = world.services.db.$client.prepare('select end_reason as reason from sessions').get();
+    expect(row).toEqual({ reason: 'revoked' });
+  });
+
+  test("without a cookie the Bearer token's session ends, expired or not", async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    await client.register();
+    const { cookie } = client;
+    world.clock.advance(20 * MINUTE);
+    client.cookie = undefined;
+    expect((await client.mutate('auth.logout')).status).toBe(200);
+    client.cookie = cookie;
+    expect((await client.mutate('auth.refresh')).failure).toEqual({ code: 'session_ended', reason: 'revoked' });
+  });
+
+  test('the cookie decides where both came', async () => {
+    await using world = await testWorld();
+    const one = world.client();
+    const two = world.client();
+    await one.register();
+    const { accessToken } = await two.register();
+    await one.mutate('auth.logout', undefined, { headers: { authorization: `Bearer ${accessToken}` } });
+    expect((await two.query('auth.me')).status).toBe(200);
+    expect((await one.query('auth.me')).failure).toEqual({ code: 'session_ended', reason: 'revoked' });
+  });
+});
+
+describe('a protected call', () => {
+  test('answers the person, field by field', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    const { user } = await client.register();
+    const { data } = await client.query('auth.me');
+    expect(data).toEqual(user);
+    expect(Object.keys(data as object).sort()).toEqual(['createdAt', 'email', 'id', 'username']);
+  });
+
+  test('without a token, with an old one, with another thing', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    await client.register();
+    const cookie = client.cookie ?? '';
+    const anonymous = await world.client().query('auth.me');
+    expect([anonymous.status, anonymous.failure]).toEqual([401, { code: 'access_token_missing' }]);
+    for (const authorization of [
+      'Bearer',
+      'Bearer x',
+      'Bearer a.b.c',
+      'Basic YTpi',
+      `Bearer ${cookie}`,
+      'Bearer %E0%A4%A',
+    ])
+      expect((await client.query('auth.me', { headers: { authorization } })).failure).toEqual({
+        code: 'access_token_invalid',
+      });
+    world.clock.advance(15 * MINUTE);
+    expect((await client.query('auth.me')).failure).toEqual({ code: 'access_token_expired' });
+  });
+
+  test('an expired session says so where its row has been purged', async () => {
+    await using world = await testWorld({ accessTokenLifetime: 60 * DAY, refreshTokenLifetime: DAY });
+    const client = world.client();
+    await client.register();
+    world.clock.advance(3 * DAY);
+    expect(await world.services.sessions.purge()).toBe(1);
+    expect((await client.query('auth.me')).failure).toEqual({ code: 'session_ended', reason: 'expired' });
+    expect((await client.mutate('auth.refresh')).failure).toEqual({ code: 'session_ended', reason: 'expired' });
+  });
+
+  test('a batch looks the caller up once', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    const { user } = await client.register();
+    let lookedUp = 0;
+    const { recognize } = world.services.sessions;
+    world.services.sessions.recognize = (token) => {
+      lookedUp += 1;
+      return recognize(token);
+    };
+    const { body } = await client.query(`${Array<string>(20).fill('auth.me').join(',')}?batch=1`);
+    expect(body).toEqual(Array.from({ length: 20 }, () => ({ result: { data: user } })));
+    expect(lookedUp).toBe(1);
+  });
+});
+
+test('the standard client gets along with it, batched or not, with types all the way', async () => {
+  await using world = await testWorld();
+  let token = '';
+  for (const link of [httpLink, httpBatchLink]) {
+    const client = createTRPCClient<AppRouter>({
+      links: [
+        link({ url: `${world.url}/trpc`, headers: () => (token === '' ? {} : { authorization: `Bearer ${token}` }) }),
+      ],
+    });
+    const name = `standard-${link.name}`;
+    const grant = await client.auth.register.mutate({
+      username: name,
+      email: `${name}@example.com`,
+      password: 'correct horse battery',
+    });
+    token = grant.accessToken;
+    expect((await client.auth.me.query()).username).toBe(name);
+    token = '';
+    const error: unknown = await client.auth.me.query().catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(TRPCClientError);
+    expect(failureOf(error)).toEqual({ code: 'access_token_missing' });
+  }
+});
