@@ -18,7 +18,7 @@ const PREFLIGHT_MAX_AGE = 600;
  * What a request passes before tRPC sees it, in this order. Left to itself tRPC runs a mutation that comes as
  * `multipart/form-data`, which any web page can send here without asking first, and runs any number of calls in a batch.
  */
-export function door({ settings }: Services): RequestHandler[] {
+export function door({ settings, audit }: Services): RequestHandler[] {
   const { clientUrl } = settings;
   return [
     // An array, so that the header goes to that origin only, and a string would go to all.
@@ -34,7 +34,7 @@ export function door({ settings }: Services): RequestHandler[] {
           }),
         ]),
     methods,
-    origins(clientUrl),
+    origins(clientUrl, audit),
     content,
     body,
     batches,
@@ -48,13 +48,23 @@ const methods: RequestHandler = (req, res, next) => {
 };
 
 const origins =
-  (clientUrl: string | undefined): RequestHandler =>
-  (req, _res, next) => {
-    const origin = req.get('origin');
-    // Without one it is no browser's cross-origin request; the cookie is SameSite=Strict besides.
-    const allowed = origin === undefined || origin === `${req.protocol}://${req.host}` || origin === clientUrl;
-    next(allowed ? undefined : new Refusal({ code: 'origin_not_allowed' }));
+  (clientUrl: string | undefined, audit: Services['audit']): RequestHandler =>
+  async (req, _res, next) => {
+    if (isAllowedOrigin(req, clientUrl)) return next();
+    await audit.record(req, { type: 'origin_refused', detail: req.get('origin') });
+    next(new Refusal({ code: 'origin_not_allowed' }));
   };
+
+/**
+ * Our own page and the client's may call, and so may what is no browser. Every other page may not, be it of a sibling host,
+ * for which SameSite would not help. Browsers send `Origin` with whatever could change something; with the rest they say
+ * where it comes from in `Sec-Fetch-Site`, which no page can forge (Fetch Metadata).
+ */
+function isAllowedOrigin(req: Request, clientUrl: string | undefined): boolean {
+  const origin = req.get('origin');
+  if (origin !== undefined) return origin === clientUrl || origin === `${req.protocol}://${req.host}`;
+  return ['same-origin', 'none', undefined].includes(req.get('sec-fetch-site'));
+}
 
 /** `application/json`, in UTF-8, not compressed, for whatever has a body; no other type even where there is none. */
 const content: RequestHandler = (req, _res, next) => {

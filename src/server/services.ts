@@ -1,13 +1,22 @@
 import { createAccounts, type Accounts } from './auth/accounts.ts';
-import { refreshCookies, type RefreshCookies } from './auth/cookies.ts';
+import { createAudit, type Audit } from './auth/audit.ts';
+import { sqliteAudit } from './auth/audit.sqlite.ts';
+import { tokenCookie, type TokenCookie } from './auth/cookies.ts';
+import { createDevices, type Devices } from './auth/device.ts';
 import { createPasswords } from './auth/passwords.ts';
 import { windowFor } from './auth/protocol.ts';
+import { purge } from './auth/purge.ts';
 import { createSessions, type Sessions } from './auth/sessions.ts';
 import { sqliteStore } from './auth/store.sqlite.ts';
+import { createThrottle, type Throttle } from './auth/throttle.ts';
+import { purgeLimits, sqliteLimiters } from './auth/throttle.sqlite.ts';
 import { createTokens } from './auth/tokens.ts';
 import { openSqlite, type SqliteDatabase } from './database.sqlite.ts';
 import type { Settings } from './env.ts';
 import type { Logger } from './log.ts';
+
+/** How long audit events are kept. In milliseconds. */
+const AUDIT_RETENTION = 90 * 24 * 60 * 60_000;
 
 /** What the procedures work with, made once. A feature's own tables are reached through `db`. */
 export interface Services extends AsyncDisposable {
@@ -18,8 +27,14 @@ export interface Services extends AsyncDisposable {
   db: SqliteDatabase['db'];
   accounts: Accounts;
   sessions: Sessions;
-  cookies: RefreshCookies;
-  /** Whether the database answers and the server is neither starting nor draining. */
+  /** Of the refresh token. */
+  cookie: TokenCookie;
+  devices: Devices;
+  throttle: Throttle;
+  audit: Audit;
+  /** Removes what nobody needs any more. @returns how many rows */
+  purge: () => Promise<number>;
+  /** Whether the database answers and the server is not draining. */
   ready: () => Promise<boolean>;
   /** From here on `ready` says no. */
   drain: () => void;
@@ -30,29 +45,45 @@ export interface Services extends AsyncDisposable {
 export function createServices(settings: Settings, log: Logger, clock: () => number = Date.now): Services {
   const database = openSqlite(settings.database.path);
   const store = sqliteStore(database);
+  const tokens = createTokens(settings);
   const passwords = createPasswords({
     cost: settings.bcryptCost,
     onBadHash: () => log.error('A stored password hash is malformed. Its owner cannot log in.'),
   });
+  const sessions = createSessions({
+    store,
+    tokens,
+    policy: {
+      refreshTokenLifetime: settings.refreshTokenLifetime,
+      sessionMaxAge: settings.sessionMaxAge,
+      window: windowFor(settings.refreshTokenLifetime),
+    },
+    accessTokenLifetime: settings.accessTokenLifetime,
+    clock,
+  });
+  const events = sqliteAudit(database);
+  const limits = purgeLimits(database);
   let draining = false;
+
   return {
     settings,
     log,
     clock,
     db: database.db,
     accounts: createAccounts({ store, passwords, passwordMinLength: settings.passwordMinLength, clock }),
-    sessions: createSessions({
-      store,
-      tokens: createTokens(settings),
-      policy: {
-        refreshTokenLifetime: settings.refreshTokenLifetime,
-        sessionMaxAge: settings.sessionMaxAge,
-        window: windowFor(settings.refreshTokenLifetime),
-      },
-      accessTokenLifetime: settings.accessTokenLifetime,
-      clock,
-    }),
-    cookies: refreshCookies(settings),
+    sessions,
+    cookie: tokenCookie('refreshToken', settings),
+    devices: createDevices({ cookie: tokenCookie('device', settings), tokens, clock }),
+    throttle: createThrottle(sqliteLimiters(database)),
+    audit: createAudit({ write: events.write, log, clock }),
+    async purge() {
+      const removed = [
+        await sessions.purge(),
+        await purge((limit) => events.purge(clock() - AUDIT_RETENTION, limit)),
+        await purge((limit) => limits(clock(), limit)),
+      ];
+      return removed.reduce((total, count) => total + count);
+    },
     async ready() {
       if (draining) return false;
       try {

@@ -44,7 +44,7 @@ async function serve(settings: Settings): Promise<void> {
   });
   const { port } = server.address() as AddressInfo;
   const purge = setInterval(() => {
-    services.sessions.purge().catch((error: unknown) => log.error({ err: error }, 'Purging sessions failed.'));
+    services.purge().catch((error: unknown) => log.error({ err: error }, 'Purging failed.'));
   }, PURGE_INTERVAL);
   log.info({ port, production: settings.production }, 'Latchkey is listening.');
   if (!settings.production) process.stdout.write(`\n  Latchkey is running at http://localhost:${port}\n\n`);

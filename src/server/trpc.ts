@@ -64,6 +64,17 @@ const t = initTRPC
 export const router = t.router;
 export const createCallerFactory = t.createCallerFactory;
 
+/**
+ * Answers a call with its failure, and notes what an operator wants to know of it.
+ * @throws always
+ */
+export async function refuse(ctx: Context, { failure, reused }: Failed): Promise<never> {
+  const { audit } = ctx.services;
+  if (reused !== undefined) await audit.record(ctx.req, { type: 'reused', ...reused });
+  if (failure.code === 'rate_limited') await audit.record(ctx.req, { type: 'limited' });
+  throw new Refusal(failure);
+}
+
 /** For everybody. */
 export const publicProcedure = t.procedure;
 
@@ -71,6 +82,6 @@ export const publicProcedure = t.procedure;
 export const protectedProcedure = t.procedure.use(async ({ ctx, next }) => {
   if (ctx.accessToken === undefined) throw new Refusal({ code: 'access_token_missing' });
   const principal = await ctx.principal();
-  if ('failure' in principal) throw new Refusal(principal.failure);
+  if ('failure' in principal) return refuse(ctx, principal);
   return next({ ctx: principal });
 });

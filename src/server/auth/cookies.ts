@@ -1,20 +1,19 @@
 import type { CookieOptions, Request, Response } from 'express';
-import type { RefreshToken } from './sessions.ts';
 
-/** What a request carries under the name of our cookie. Two copies mean that somebody else set one: neither is believed. */
-export type RefreshCookie = { kind: 'none' } | { kind: 'one'; token: string } | { kind: 'several' };
+/** What a request carries under the name of a cookie. Two copies mean that somebody else set one: neither is believed. */
+export type Carried = { kind: 'none' } | { kind: 'one'; token: string } | { kind: 'several' };
 
 /**
- * The cookie of the refresh token.
+ * A cookie that carries a token of ours, and that no script and no other site gets to see.
  * @param options.production with the `__Host-` prefix, which keeps other hosts of the domain from setting one in its place
  *   (RFC 6265bis, section 4.1.3.2), and only over HTTPS
  */
-export function refreshCookies({ production }: { production: boolean }) {
-  const name = production ? '__Host-refreshToken' : 'refreshToken';
+export function tokenCookie(baseName: string, { production }: { production: boolean }) {
+  const name = production ? `__Host-${baseName}` : baseName;
   const attributes: CookieOptions = { httpOnly: true, sameSite: 'strict', path: '/', secure: production };
 
   return {
-    read(request: Request): RefreshCookie {
+    read(request: Request): Carried {
       // Read here and not by a parser of all cookies: those keep the first of two, and we must know that there are two.
       const values = (request.headers.cookie ?? '')
         .split(';')
@@ -26,7 +25,8 @@ export function refreshCookies({ production }: { production: boolean }) {
       return values.length === 1 ? { kind: 'one', token } : { kind: 'several' };
     },
 
-    set(response: Response, { token, lifetime }: RefreshToken): void {
+    /** @param lifetime milliseconds */
+    set(response: Response, token: string, lifetime: number): void {
       response.cookie(name, token, { ...attributes, maxAge: lifetime });
     },
 
@@ -35,4 +35,4 @@ export function refreshCookies({ production }: { production: boolean }) {
     },
   };
 }
-export type RefreshCookies = ReturnType<typeof refreshCookies>;
+export type TokenCookie = ReturnType<typeof tokenCookie>;

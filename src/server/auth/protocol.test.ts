@@ -203,12 +203,15 @@ describe('redeeming a copy of the generation before', () => {
   });
 });
 
-test.each([3, 2, 1])('redeeming generation %i of 5 ends the session, be the row proved, recent, or not', (generation) => {
-  for (const proved of [true, false])
-    for (const previousIssuedAt of [null, ISSUED])
-      for (const now of [ISSUED, LATER])
-        expect(redeem(row({ proved, previousIssuedAt }), copy(generation), now)).toEqual({ kind: 'reused' });
-});
+test.each([3, 2, 1])(
+  'redeeming generation %i of 5 ends the session, be the row proved, recent, or not',
+  (generation) => {
+    for (const proved of [true, false])
+      for (const previousIssuedAt of [null, ISSUED])
+        for (const now of [ISSUED, LATER])
+          expect(redeem(row({ proved, previousIssuedAt }), copy(generation), now)).toEqual({ kind: 'reused' });
+  },
+);
 
 test('judging never changes the row that it was given', () => {
   const frozen = Object.freeze(row({ proved: false }));
@@ -243,8 +246,7 @@ describe('a protected call', () => {
   });
 
   test('of a later generation, which the row forgot in a power cut, is good and writes nothing', () => {
-    for (const proved of [true, false])
-      expect(call(row({ proved }), copy(6, LATER), LATER)).toEqual({ kind: 'good' });
+    for (const proved of [true, false]) expect(call(row({ proved }), copy(6, LATER), LATER)).toEqual({ kind: 'good' });
   });
 });
 

@@ -1,55 +1,80 @@
 import type { Request } from 'express';
 import { loginInput, registerInput } from '../../shared/auth.ts';
-import { Refusal } from '../failure.ts';
-import { protectedProcedure, publicProcedure, router, type Context } from '../trpc.ts';
+import { protectedProcedure, publicProcedure, refuse, router, type Context } from '../trpc.ts';
+import { networkOf } from './address.ts';
 import type { Device, Failed, Issued } from './sessions.ts';
 import { signIn, type Proof } from './sign-in.ts';
+import { identifierOf } from './throttle.ts';
 
 /** For procedures that touch the cookie: two of them in one request would race for it, and a stream has sent its headers. */
 const cookieProcedure = publicProcedure.meta({ alone: true });
 
 export const authRouter = router({
-  register: cookieProcedure
-    .input(registerInput)
-    .mutation(async ({ ctx, input }) => admit(ctx, await ctx.services.accounts.create(input))),
+  register: cookieProcedure.input(registerInput).mutation(async ({ ctx, input }) => {
+    const { throttle, accounts } = ctx.services;
+    const proof = (await throttle.register(networkOf(ctx.req.ip))) ?? (await accounts.create(input));
+    return admit(ctx, 'registered', input.email, proof);
+  }),
 
-  login: cookieProcedure
-    .input(loginInput)
-    .mutation(async ({ ctx, input }) => admit(ctx, await ctx.services.accounts.checkPassword(input))),
+  login: cookieProcedure.input(loginInput).mutation(async ({ ctx, input }) => {
+    const { throttle, accounts, devices } = ctx.services;
+    const { email } = input;
+    const guess = { email, network: networkOf(ctx.req.ip), knownDevice: devices.idFor(ctx.req, email) };
+    return admit(ctx, 'signed_in', email, await throttle.guess(guess, () => accounts.checkPassword(input)));
+  }),
 
   refresh: cookieProcedure.mutation(async ({ ctx }) => {
-    const cookie = ctx.services.cookies.read(ctx.req);
-    if (cookie.kind !== 'one')
-      throw new Refusal({ code: 'session_ended', reason: cookie.kind === 'none' ? 'none' : 'invalid' });
-    return grant(ctx, await ctx.services.sessions.refresh(cookie.token));
+    const { throttle, sessions, cookie } = ctx.services;
+    const carried = cookie.read(ctx.req);
+    const issued: Issued | Failed =
+      carried.kind === 'one'
+        ? await sessions.refresh(carried.token, throttle.refreshBySession)
+        : { failure: { code: 'session_ended', reason: carried.kind === 'none' ? 'none' : 'invalid' } };
+    if (!('failure' in issued)) return grant(ctx, issued);
+    return refuse(ctx, (await throttle.refreshRefused(networkOf(ctx.req.ip))) ?? issued);
   }),
 
   logout: cookieProcedure.mutation(async ({ ctx }) => {
-    await ctx.services.sessions.end(refreshToken(ctx), ctx.accessToken);
+    const { throttle, sessions, cookie, audit } = ctx.services;
+    const limited = await throttle.logout(networkOf(ctx.req.ip));
+    if (limited !== undefined) return refuse(ctx, limited);
+    const ended = await sessions.end(refreshToken(ctx), ctx.accessToken);
     // After the session has ended in the database: if that fails, the cookie is still there to try again with.
-    ctx.services.cookies.clear(ctx.res);
+    cookie.clear(ctx.res);
+    if (ended !== undefined) await audit.record(ctx.req, { type: 'signed_out', ...ended });
     return null;
   }),
 
   me: protectedProcedure.query(({ ctx }) => ctx.user),
 });
 
-/** Through the one door, and out with a grant and the cookie. */
-async function admit(ctx: Context, proof: Proof) {
-  const options = { device: deviceOf(ctx.req), refreshToken: refreshToken(ctx) };
-  return grant(ctx, await signIn(ctx.services.sessions, proof, options));
+/** Through the one door, and out with a grant and the cookies. */
+async function admit(ctx: Context, type: 'registered' | 'signed_in', email: string, proof: Proof) {
+  const { sessions, devices, audit } = ctx.services;
+  const issued = await signIn(sessions, proof, { device: deviceOf(ctx.req), refreshToken: refreshToken(ctx) });
+  if ('failure' in issued) {
+    if (issued.failure.code === 'invalid_credentials')
+      await audit.record(ctx.req, { type: 'sign_in_failed', detail: identifierOf(email) });
+    return refuse(ctx, issued);
+  }
+  const { replaced, grant: granted } = issued;
+  await audit.record(ctx.req, { type, userId: granted.user.id, sessionId: granted.session.id });
+  if (replaced !== undefined) await audit.record(ctx.req, { type: 'ended', ...replaced });
+  const answer = grant(ctx, issued);
+  // Behind the refresh cookie, which is the one that clients without a browser look for.
+  if (type === 'signed_in') devices.remember(ctx.req, ctx.res, email);
+  return answer;
 }
 
 /** Only a success sets the cookie. A refusal leaves it: its late answer could delete that of a login made meanwhile. */
-function grant(ctx: Context, issued: Issued | Failed) {
-  if ('failure' in issued) throw new Refusal(issued.failure);
-  if (issued.cookie !== undefined) ctx.services.cookies.set(ctx.res, issued.cookie);
-  return issued.grant;
+function grant(ctx: Context, { grant: granted, cookie }: Issued) {
+  if (cookie !== undefined) ctx.services.cookie.set(ctx.res, cookie.token, cookie.lifetime);
+  return granted;
 }
 
 function refreshToken(ctx: Context): string | undefined {
-  const cookie = ctx.services.cookies.read(ctx.req);
-  return cookie.kind === 'one' ? cookie.token : undefined;
+  const carried = ctx.services.cookie.read(ctx.req);
+  return carried.kind === 'one' ? carried.token : undefined;
 }
 
 const deviceOf = (req: Request): Device => ({ userAgent: req.get('user-agent'), ip: req.ip });

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Grant, User } from '../../shared/auth.ts';
 import type { Failure, SessionEndReason } from '../../shared/failures.ts';
 import type { Policy, SessionRow } from './protocol.ts';
-import type { AuthStore } from './store.ts';
+import { purge } from './purge.ts';
+import type { AuthStore, Ended } from './store.ts';
 import type { RefreshClaims, Tokens } from './tokens.ts';
 
 /** A person who called, and the session that they called with. */
@@ -21,10 +22,19 @@ export interface RefreshToken {
 export interface Issued {
   grant: Grant;
   cookie: RefreshToken | undefined;
+  /** The session that this one took the place of. */
+  replaced?: SessionRef | undefined;
 }
 
 export interface Failed {
   failure: Failure;
+  /** The session that this very call found in two hands, and ended. */
+  reused?: SessionRef;
+}
+
+export interface SessionRef {
+  sessionId: string;
+  userId: string;
 }
 
 /** Where a session was started: for its owner, to tell their sessions apart. */
@@ -35,10 +45,13 @@ export interface Device {
 
 /** How much of a user agent is kept. In characters. */
 const USER_AGENT_MAX_LENGTH = 256;
-/** Rows removed in one step of purging, so that it never holds up a request. */
-const PURGE_BATCH = 200;
 
 const sessionEnded = (reason: SessionEndReason): Failed => ({ failure: { code: 'session_ended', reason } });
+
+const endedBy = ({ reason, now }: Ended, { sid, sub }: { sid: string; sub: string }): Failed => ({
+  ...sessionEnded(reason),
+  ...(now ? { reused: { sessionId: sid, userId: sub } } : {}),
+});
 
 /** The session protocol put together: tokens in, rows judged and changed by the store, tokens out. */
 export function createSessions(options: {
@@ -113,23 +126,31 @@ export function createSessions(options: {
         userAgent: device.userAgent?.slice(0, USER_AGENT_MAX_LENGTH) ?? null,
         ip: device.ip ?? null,
       };
-      const old = inPlaceOf === undefined ? undefined : claimsOf(inPlaceOf, tokens.verifyRefresh)?.sid;
-      await store.createSession(session, old);
-      return issue(session, user, now);
+      const old = inPlaceOf === undefined ? undefined : claimsOf(inPlaceOf, tokens.verifyRefresh);
+      const replaced = await store.createSession(session, old?.sid);
+      return {
+        ...issue(session, user, now),
+        replaced: replaced && old ? { sessionId: old.sid, userId: old.sub } : undefined,
+      };
     },
 
-    /** Redeems a refresh token. */
-    async refresh(token: string): Promise<Issued | Failed> {
+    /**
+     * Redeems a refresh token.
+     * @param limit may refuse the session, once it is known which it is
+     */
+    async refresh(token: string, limit: (sessionId: string) => Promise<Failed | undefined>): Promise<Issued | Failed> {
       const now = clock();
       const verified = tokens.verifyRefresh(token, now);
       if (verified.kind === 'invalid') return sessionEnded('invalid');
       if (verified.kind === 'expired') return sessionEnded('expired');
       const { sid, sub, gen, iat } = verified.claims;
+      const limited = await limit(sid);
+      if (limited !== undefined) return limited;
       const date = toMilliseconds(iat);
       const redeemed = await store.redeem({ sessionId: sid, userId: sub, generation: gen, date }, now, policy);
       switch (redeemed.kind) {
         case 'ended':
-          return sessionEnded(redeemed.reason);
+          return endedBy(redeemed, verified.claims);
         case 'rest':
           return { grant: grant(redeemed.session, redeemed.user, date, now), cookie: undefined };
         case 'fresh':
@@ -146,34 +167,29 @@ export function createSessions(options: {
       const { sid, sub, gen, gat } = verified.claims;
       const call = { sessionId: sid, userId: sub, generation: gen, date: toMilliseconds(gat) };
       const recognized = await store.recognize(call, now, policy);
-      if (recognized.kind === 'ended') return sessionEnded(recognized.reason);
+      if (recognized.kind === 'ended') return endedBy(recognized, verified.claims);
       return { user: recognized.user, session: { id: recognized.session.id } };
     },
 
     /**
      * Ends the session that a token names, be the token superseded or expired: only the signature counts. The refresh
      * token decides where there is one, else the access token.
+     * @returns the session, where this call ended it
      */
-    async end(refreshToken: string | undefined, accessToken: string | undefined): Promise<void> {
+    async end(refreshToken: string | undefined, accessToken: string | undefined): Promise<SessionRef | undefined> {
       const claims =
         (refreshToken === undefined ? undefined : claimsOf(refreshToken, tokens.verifyRefresh)) ??
         (accessToken === undefined ? undefined : claimsOf(accessToken, tokens.verifyAccess));
-      if (claims !== undefined) await store.endSession(claims.sid, 'revoked', clock());
+      if (claims === undefined) return undefined;
+      const ended = await store.endSession(claims.sid, 'revoked', clock());
+      return ended ? { sessionId: claims.sid, userId: claims.sub } : undefined;
     },
 
-    /** Removes the sessions that nobody can use any more, in small steps. @returns how many */
-    async purge(): Promise<number> {
+    /** Removes the sessions that nobody can use any more. @returns how many */
+    purge(): Promise<number> {
       // Twice: a power cut may have set a row back by as much as one lifetime.
       const before = clock() - 2 * policy.refreshTokenLifetime;
-      let total = 0;
-      for (let removed = PURGE_BATCH; removed === PURGE_BATCH;) {
-        removed = await store.purgeSessions(before, PURGE_BATCH);
-        total += removed;
-        await new Promise((resolve) => {
-          setImmediate(resolve);
-        });
-      }
-      return total;
+      return purge((limit) => store.purgeSessions(before, limit));
     },
   };
 }

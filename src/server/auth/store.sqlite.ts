@@ -63,8 +63,9 @@ export function sqliteStore({ db, verb, relaxed }: SqliteDatabase): AuthStore {
     createSession: verb((session, inPlaceOf) =>
       db.transaction(
         (tx) => {
-          if (inPlaceOf !== undefined) end(inPlaceOf, 'revoked', session.createdAt);
+          const replaced = inPlaceOf !== undefined && end(inPlaceOf, 'revoked', session.createdAt);
           tx.insert(sessions).values(session).run();
+          return replaced;
         },
         { behavior: 'immediate' },
       ),

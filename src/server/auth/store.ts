@@ -47,8 +47,8 @@ export interface AuthStore {
   findAccountByEmail(email: string): Promise<Account | undefined>;
   /** Synced. Replaces the hash unless another one was set meanwhile. */
   replacePasswordHash(userId: string, from: string, to: string): Promise<void>;
-  /** Synced. Starts a session and ends the one that it takes the place of. */
-  createSession(session: SessionRow, inPlaceOf?: string): Promise<void>;
+  /** Synced. Starts a session and ends the one that it takes the place of. @returns whether there was one to end */
+  createSession(session: SessionRow, inPlaceOf?: string): Promise<boolean>;
   /** Redeems a copy (protocol.ts, `judgeRedemption`). An end that it finds is synced. */
   redeem(copy: Copy, now: number, policy: Policy): Promise<Redeemed>;
   /** Looks up a protected call's session and user (protocol.ts, `judgeCall`). An end that it finds is synced. */

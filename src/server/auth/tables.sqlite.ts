@@ -46,3 +46,30 @@ export const sessions = sqliteTable(
     index('sessions_user_id').on(table.userId),
   ],
 );
+
+/** Counters of rate-limiter-flexible, which prescribes the columns. `expire` is a time. */
+export const rateLimits = sqliteTable(
+  'rate_limits',
+  {
+    key: text('key').primaryKey(),
+    points: integer('points').notNull().default(0),
+    expire: time('expire'),
+  },
+  (table) => [index('rate_limits_expire').on(table.expire)],
+);
+
+/** What happened to accounts and sessions, for an operator. Outlives both, so it refers to neither. */
+export const auditEvents = sqliteTable(
+  'audit_events',
+  {
+    id: integer('id').primaryKey({ autoIncrement: true }),
+    at: time('at').notNull(),
+    type: text('type').notNull(),
+    userId: text('user_id'),
+    sessionId: text('session_id'),
+    ip: text('ip'),
+    userAgent: text('user_agent'),
+    detail: text('detail'),
+  },
+  (table) => [index('audit_events_at').on(table.at), index('audit_events_user_id').on(table.userId)],
+);

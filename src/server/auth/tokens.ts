@@ -7,6 +7,7 @@ const AUDIENCE = 'latchkey';
 /** RFC 9068, section 2.1, and by analogy. Either kind is refused in place of the other (RFC 8725, section 3.11). */
 const ACCESS_TYPE = 'at+jwt';
 const REFRESH_TYPE = 'rt+jwt';
+const DEVICE_TYPE = 'device+jwt';
 const ALGORITHM = 'HS256';
 /** Bounds the work of parsing what was not signed by us. In characters. */
 const TOKEN_MAX_LENGTH = 4096;
@@ -18,21 +19,26 @@ const CLOCK_TOLERANCE = 60;
  * copies with windows that short settings make as short as a second, so whole seconds would be too coarse.
  */
 const date = z.number().nonnegative();
-const session = {
+const registered = {
   iss: z.literal(ISSUER),
   aud: z.literal(AUDIENCE),
-  /** The user's id. */
   sub: z.string().min(1),
+  iat: date,
+  exp: date,
+};
+/** `sub` is the user's id. */
+const session = {
+  ...registered,
   /** The session's id. */
   sid: z.string().min(1),
   /** The session's generation. */
   gen: z.number().int().positive(),
-  iat: date,
-  exp: date,
 };
 const refreshClaims = z.object(session);
 /** `gat`: the date of the copy of the generation that the access token came with. */
 const accessClaims = z.object({ ...session, gat: date });
+/** A browser in which an account was signed in to: `sub` is the account's identifier, `jti` the browser's. See device.ts. */
+const deviceClaims = z.object({ ...registered, jti: z.string().min(1) });
 export type RefreshClaims = z.infer<typeof refreshClaims>;
 export type AccessClaims = z.infer<typeof accessClaims>;
 
@@ -118,7 +124,7 @@ function signedPayload(token: string, key: KeyObject, now: number): unknown {
 }
 
 /**
- * Signs and verifies both kinds of token.
+ * Signs and verifies every kind of token.
  * @param options.accessTokenLifetime milliseconds
  */
 export function createTokens(options: {
@@ -128,11 +134,14 @@ export function createTokens(options: {
 }) {
   const access = tokenKind(ACCESS_TYPE, accessClaims, options.accessSecrets);
   const refresh = tokenKind(REFRESH_TYPE, refreshClaims, options.refreshSecrets);
+  const device = tokenKind(DEVICE_TYPE, deviceClaims, options.refreshSecrets);
 
   return {
     signAccess: access.sign,
     signRefresh: refresh.sign,
     verifyRefresh: refresh.verify,
+    signDevice: device.sign,
+    verifyDevice: device.verify,
     /** As `verifyRefresh`; a token that lives longer than ours do, or was issued in the future, is not one of ours. */
     verifyAccess(token: string, now: number): Verified<AccessClaims> {
       const verified = access.verify(token, now);

@@ -76,6 +76,7 @@ export interface Answer {
   /** `result.data` of a success. */
   data: unknown;
   failure: Failure | undefined;
+  /** That of the refresh cookie. */
   setCookie: string | undefined;
 }
 
@@ -116,7 +117,7 @@ function testClient(url: string, cookieName: string): TestClient {
       result?: { data?: Partial<Grant> | null };
       error?: unknown;
     };
-    const setCookie = response.headers.get('set-cookie') ?? undefined;
+    const setCookie = response.headers.getSetCookie().find((cookie) => cookie.startsWith(`${cookieName}=`));
     const value = setCookie?.match(new RegExp(`^${cookieName}=([^;]*)`))?.[1];
     if (value !== undefined) client.cookie = value === '' ? undefined : value;
     const data = body.result?.data;
