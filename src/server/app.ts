@@ -1,14 +1,14 @@
-import { randomUUID } from 'node:crypto';
 import { getTRPCErrorShape, TRPCError } from '@trpc/server';
 import { createExpressMiddleware } from '@trpc/server/adapters/express';
 import { getHTTPStatusCodeFromError } from '@trpc/server/http';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { door } from './door.ts';
-import { failureFor } from './failure.ts';
+import { failureFor, refusalFor } from './failure.ts';
 import { securityHeaders } from './headers.ts';
 import { appRouter } from './router.ts';
+import { noteError, noteProcedures, requestLog } from './request-log.ts';
 import type { Services } from './services.ts';
-import { createContext, requestIdOf } from './trpc.ts';
+import { createContext } from './trpc.ts';
 
 /**
  * The whole server as one Express app: health, the API, and the page.
@@ -22,7 +22,7 @@ export function createApp(services: Services, page: RequestHandler): Express {
   app.set('env', settings.production ? 'production' : 'development');
   app.set('trust proxy', settings.trustProxy);
 
-  app.use(requestId, requestLog(services), securityHeaders(settings), closeWhenDraining(services));
+  app.use(requestLog(log), securityHeaders(settings), closeWhenDraining(services));
 
   app.get('/healthz', (_req, res) => void res.json({ status: 'ok' }));
   app.get('/readyz', async (_req, res) => {
@@ -36,7 +36,14 @@ export function createApp(services: Services, page: RequestHandler): Express {
     door(services),
     createExpressMiddleware({
       router: appRouter,
-      createContext: (options) => createContext(options, services),
+      createContext(options) {
+        const { calls } = options.info;
+        noteProcedures(
+          options.res,
+          calls.map(({ path, procedure }) => (procedure === null ? 'unknown' : path)),
+        );
+        return createContext(options, services);
+      },
       responseMeta: ({ errors, eagerGeneration }) => ({
         headers: {
           ...retryAfter(errors),
@@ -45,8 +52,8 @@ export function createApp(services: Services, page: RequestHandler): Express {
           ...(eagerGeneration ? {} : { 'Content-Type': 'application/json' }),
         },
       }),
-      // What a call was given may be a password: it is never logged.
-      onError: ({ error, path, ctx }) => logSurprise(log, error, { path, requestId: requestIdOf(ctx?.res) }),
+      // Never `input`, which tRPC hands over too: it may be a password.
+      onError: ({ error, ctx }) => noteError(log, ctx?.res, error),
     }),
   );
 
@@ -55,26 +62,6 @@ export function createApp(services: Services, page: RequestHandler): Express {
   app.use(answerError(services));
   return app;
 }
-
-/** Every answer can be found in the log by its id. Ours, never one from outside: that could forge or split a line. */
-const requestId: RequestHandler = (_req, res, next) => {
-  res.locals.requestId = randomUUID();
-  res.set('X-Request-Id', res.locals.requestId);
-  next();
-};
-
-/** One line per request, without its query: the input of a tRPC query stands there. */
-const requestLog =
-  ({ log }: Services): RequestHandler =>
-  (req, res, next) => {
-    const started = performance.now();
-    const path = req.path;
-    res.once('close', () => {
-      const ms = Math.round(performance.now() - started);
-      log.debug({ requestId: requestIdOf(res), method: req.method, path, status: res.statusCode, ms }, 'request');
-    });
-    next();
-  };
 
 /** A connection that is kept alive would keep a server that wants to stop. */
 const closeWhenDraining =
@@ -95,14 +82,14 @@ const answerError =
   (cause, req, res, next) => {
     if (res.headersSent) return next(cause);
     const error = toTRPCError(cause);
-    logSurprise(services.log, error, { path: req.path, requestId: requestIdOf(res) });
+    noteError(services.log, res, error);
     const shape = getTRPCErrorShape({
       config: appRouter._def._config,
       error,
       type: 'unknown',
       path: undefined,
       input: undefined,
-      ctx: createContext({ req, res, info: undefined as never }, services),
+      ctx: createContext({ req, res }, services),
     });
     res
       .status(getHTTPStatusCodeFromError(error))
@@ -112,6 +99,8 @@ const answerError =
 
 function toTRPCError(cause: unknown): TRPCError {
   if (cause instanceof TRPCError) return cause;
+  const refusal = refusalFor(cause);
+  if (refusal !== undefined) return refusal;
   const status = (cause as { status?: unknown } | null)?.status;
   if (status === 413) return new TRPCError({ code: 'PAYLOAD_TOO_LARGE', cause });
   if (status === 415) return new TRPCError({ code: 'UNSUPPORTED_MEDIA_TYPE', cause });
@@ -125,14 +114,4 @@ function retryAfter(errors: TRPCError[]): Record<string, string> {
     .map(failureFor)
     .flatMap((failure) => (failure && 'retryAfter' in failure ? failure.retryAfter : []));
   return seconds.length === 0 ? {} : { 'Retry-After': String(Math.ceil(Math.max(...seconds))) };
-}
-
-/** The one place that logs what nobody expected; expected failures are answers like any other. */
-function logSurprise(
-  log: Services['log'],
-  error: TRPCError,
-  where: { path: string | undefined; requestId: unknown },
-): void {
-  const unexpected = error.code === 'INTERNAL_SERVER_ERROR' || (error.code === 'SERVICE_UNAVAILABLE' && error.cause);
-  if (unexpected) log.error({ ...where, err: error.cause ?? error }, 'A request failed unexpectedly.');
 }

@@ -44,19 +44,11 @@ export function openSqlite(path: string) {
     return {
       db,
 
-      /**
-       * Makes a synchronous function a verb: promise-returning, and rejecting with DatabaseUnavailable where the
-       * database, not the statement, is at fault.
-       */
+      /** Makes a synchronous function a verb: promise-returning, and rejecting as `guarded` throws. */
       verb:
         <Args extends unknown[], Result>(run: (...args: Args) => Result) =>
-        async (...args: Args): Promise<Result> => {
-          try {
-            return run(...args);
-          } catch (error) {
-            throw isOutage(error) ? new DatabaseUnavailable('The database is not available.', { cause: error }) : error;
-          }
-        },
+        async (...args: Args): Promise<Result> =>
+          guarded(() => run(...args)),
 
       /**
        * Runs what a power cut may undo without waiting for the disk. Never inside a transaction: there SQLite ignores the
@@ -108,9 +100,19 @@ function migrateAlone(path: string, run: () => void): void {
   }
 }
 
+/** @throws DatabaseUnavailable where the database, not the statement, is at fault */
+export function guarded<Result>(run: () => Result): Result {
+  try {
+    return run();
+  } catch (error) {
+    throw isOutage(error) ? new DatabaseUnavailable('The database is not available.', { cause: error }) : error;
+  }
+}
+
 const OUTAGES = ['BUSY', 'LOCKED', 'FULL', 'IOERR', 'READONLY', 'CANTOPEN', 'CORRUPT', 'NOTADB', 'PROTOCOL'];
 
-function isOutage(error: unknown): boolean {
+/** Whether the database is at fault, and not the statement. */
+export function isOutage(error: unknown): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof Database.SqliteError && OUTAGES.some((code) => cause.code.startsWith(`SQLITE_${code}`)))
       return true;

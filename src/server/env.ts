@@ -147,6 +147,10 @@ export function readSettings(options: {
     throw new SettingsError(['These settings are missing or wrong:', ...new Set(lines)].join('\n'));
   }
   const settings = parsed.data;
+  if (production && settings.CLIENT_URL !== undefined && !isSecureOrigin(settings.CLIENT_URL))
+    throw new SettingsError(
+      'These settings are missing or wrong:\n  CLIENT_URL must begin with https:// in production: over plain HTTP browsers drop the cookie, and anybody on the way can read along',
+    );
   return {
     production,
     port: settings.PORT,
@@ -162,4 +166,10 @@ export function readSettings(options: {
     passwordMinLength: settings.PASSWORD_MIN_LENGTH,
     logLevel: settings.LOG_LEVEL,
   };
+}
+
+/** Over HTTPS, or on this machine, which browsers trust as much (W3C Secure Contexts, section 3.1). */
+function isSecureOrigin(origin: string): boolean {
+  const { protocol, hostname } = new URL(origin);
+  return protocol === 'https:' || /^(localhost|.*\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
 }

@@ -27,10 +27,16 @@ const RETRY_DATABASE_AFTER = 1;
 export class Refusal extends TRPCError {
   readonly failure: Failure;
 
-  constructor(failure: Failure) {
-    super({ code: TRPC_CODES[failure.code], message: failure.code });
+  constructor(failure: Failure, cause?: unknown) {
+    super({ code: TRPC_CODES[failure.code], message: failure.code, cause });
     this.failure = failure;
   }
+}
+
+/** The refusal that an error calls for whose cause is the database. */
+export function refusalFor(cause: unknown): Refusal | undefined {
+  if (!(cause instanceof DatabaseUnavailable)) return undefined;
+  return new Refusal({ code: 'overloaded', retryAfter: RETRY_DATABASE_AFTER }, cause);
 }
 
 /**
@@ -39,7 +45,6 @@ export class Refusal extends TRPCError {
  */
 export function failureFor(error: TRPCError): Failure | undefined {
   if (error instanceof Refusal) return error.failure;
-  if (error.cause instanceof DatabaseUnavailable) return { code: 'overloaded', retryAfter: RETRY_DATABASE_AFTER };
   switch (error.code) {
     case 'BAD_REQUEST':
     case 'PARSE_ERROR':

@@ -1,8 +1,8 @@
-import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app.ts';
 import { developmentSecrets } from './development-secrets.ts';
 import { loadEnvFile, readSettings, SettingsError, type Settings } from './env.ts';
+import { createHttpServer } from './http-server.ts';
 import { createLog } from './log.ts';
 import { builtPage, developmentPage } from './page.ts';
 import { createServices } from './services.ts';
@@ -34,7 +34,7 @@ export async function start(): Promise<void> {
 async function serve(settings: Settings): Promise<void> {
   const log = createLog(settings);
   const services = createServices(settings, log);
-  const server = createServer();
+  const server = createHttpServer();
   const page = settings.production ? builtPage() : await developmentPage(server);
   server.on('request', createApp(services, page.handler));
 
@@ -50,36 +50,41 @@ async function serve(settings: Settings): Promise<void> {
   if (!settings.production) process.stdout.write(`\n  Latchkey is running at http://localhost:${port}\n\n`);
 
   let stopping = false;
-  const stop = (signal: NodeJS.Signals) => {
+  /** Stops accepting, finishes what is in flight, closes the database. */
+  async function stop(exitCode: number): Promise<void> {
     // Asked twice means now.
     if (stopping) process.exit(1);
     stopping = true;
-    log.info({ signal }, 'Stopping: finishing what is in flight.');
     services.drain();
     clearInterval(purge);
     setTimeout(() => {
       log.error('Requests were still in flight when the time ran out.');
       process.exit(1);
     }, DRAIN_TIMEOUT).unref();
-    void drain();
-  };
-
-  async function drain(): Promise<void> {
     try {
-      // Before the server: it waits for the connections of hot reload.
+      // Before the server, which waits for the connections of hot reload.
       await page.close();
       await new Promise((resolve) => {
         server.close(resolve);
       });
       await services[Symbol.asyncDispose]();
       log.info('Stopped.');
-      process.exit(0);
     } catch (error) {
       log.fatal({ err: error }, 'Stopping failed.');
       process.exit(1);
     }
+    process.exit(exitCode);
   }
 
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => {
+      log.info({ signal }, 'Stopping: finishing what is in flight.');
+      void stop(0);
+    });
+  // After either nothing is certain any more: it is said once, and the supervisor starts the server anew.
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const)
+    process.on(event, (error: unknown) => {
+      log.fatal({ err: error }, 'An error was caught by nobody.');
+      void stop(1);
+    });
 }

@@ -1,7 +1,8 @@
 import { initTRPC } from '@trpc/server';
 import type { CreateExpressContextOptions } from '@trpc/server/adapters/express';
 import type { Principal, Failed } from './auth/sessions.ts';
-import { failureFor, Refusal } from './failure.ts';
+import { failureFor, Refusal, refusalFor } from './failure.ts';
+import { requestIdOf } from './request-log.ts';
 import type { Services } from './services.ts';
 
 /** What every procedure finds in `ctx`. */
@@ -15,7 +16,10 @@ export interface Context {
   principal: () => Promise<Principal | Failed>;
 }
 
-export function createContext({ req, res }: CreateExpressContextOptions, services: Services): Context {
+export function createContext(
+  { req, res }: Pick<CreateExpressContextOptions, 'req' | 'res'>,
+  services: Services,
+): Context {
   const accessToken = bearerToken(req.headers.authorization);
   let principal: Promise<Principal | Failed> | undefined;
   return {
@@ -25,10 +29,6 @@ export function createContext({ req, res }: CreateExpressContextOptions, service
     accessToken,
     principal: () => (principal ??= services.sessions.recognize(accessToken ?? '')),
   };
-}
-
-export function requestIdOf(res: CreateExpressContextOptions['res'] | undefined): string | undefined {
-  return (res?.locals as { requestId?: string } | undefined)?.requestId;
 }
 
 /** RFC 6750, section 2.1; the scheme's case does not matter (RFC 9110, section 11.1). */
@@ -76,10 +76,15 @@ export async function refuse(ctx: Context, { failure, reused }: Failed): Promise
 }
 
 /** For everybody. */
-export const publicProcedure = t.procedure;
+export const publicProcedure = t.procedure.use(async ({ next }) => {
+  const result = await next();
+  const refusal = result.ok ? undefined : refusalFor(result.error.cause);
+  if (refusal !== undefined) throw refusal;
+  return result;
+});
 
 /** For people who are logged in: `ctx.user` and `ctx.session` are theirs. */
-export const protectedProcedure = t.procedure.use(async ({ ctx, next }) => {
+export const protectedProcedure = publicProcedure.use(async ({ ctx, next }) => {
   if (ctx.accessToken === undefined) throw new Refusal({ code: 'access_token_missing' });
   const principal = await ctx.principal();
   if ('failure' in principal) return refuse(ctx, principal);

@@ -117,6 +117,7 @@ export async function openModelDatabase(paths: readonly [string, ...string[]]) {
   });
   const stores = databases.map(({ database }) => sqliteStore(database));
   await stores[0]!.createAccount(account);
+  const generation = databases[0]!.opened.db.$client.prepare('select generation from sessions where id = ?').pluck();
   return {
     stores,
     cut: (back: number) => databases[0]!.cut(back),
@@ -124,6 +125,7 @@ export async function openModelDatabase(paths: readonly [string, ...string[]]) {
     serialize: () => databases[0]!.opened.db.$client.serialize(),
     countSessions: () =>
       databases[0]!.opened.db.$client.prepare('select count(*) from sessions').pluck().get() as number,
+    generationOf: (sid: string) => generation.get(sid) as number | undefined,
     close() {
       for (const { opened } of databases) opened.close();
     },
@@ -136,14 +138,27 @@ export type Outcome =
   | { kind: 'good'; access?: string; cookie?: string; generation?: number }
   | { kind: 'failed'; why: string };
 
+export interface Circumstances {
+  /** How far each server's clock is ahead of the true time. In milliseconds. */
+  skews?: readonly [number, number];
+  /** For showing what a shorter one would do. In milliseconds. */
+  window?: number;
+}
+
 /** Two servers on one database, and a clock that is moved. */
-export function createWorld(db: ModelDatabase, skews: readonly [number, number]) {
+function createWorld(db: ModelDatabase, { skews = [0, 0], window = policy.window }: Circumstances) {
   db.clear();
-  const world = { now: START };
+  const time = { now: START };
   const tokens = createTokens({ ...secrets, accessTokenLifetime });
-  const clocks = skews.map((skew) => () => world.now + skew);
+  const clocks = skews.map((skew) => () => time.now + skew);
   const servers: Sessions[] = clocks.map((clock, i) =>
-    createSessions({ store: db.stores[i % db.stores.length]!, tokens, policy, accessTokenLifetime, clock }),
+    createSessions({
+      store: db.stores[i % db.stores.length]!,
+      tokens,
+      policy: { ...policy, window },
+      accessTokenLifetime,
+      clock,
+    }),
   );
   const issued = { refresh: [] as string[], access: [] as string[] };
   /** Sessions in the order in which they were started: ids are random, histories are to be compared. */
@@ -152,7 +167,7 @@ export function createWorld(db: ModelDatabase, skews: readonly [number, number])
   const story: string[] = [];
 
   function tell(line: string): void {
-    story.push(`${((world.now - START) / SECOND).toFixed(3)} s: ${line}`);
+    story.push(`${((time.now - START) / SECOND).toFixed(3)} s: ${line}`);
   }
 
   function fail(rule: string): never {
@@ -171,6 +186,9 @@ export function createWorld(db: ModelDatabase, skews: readonly [number, number])
     tell(`server ${server}: ${what} -> ${result}`);
     return outcome;
   }
+
+  /** The generation that the database has just now. */
+  const current = (sid: string) => db.generationOf(sid);
 
   function named(token: string): string {
     const { sid, gen } = claimsOf(token);
@@ -217,12 +235,13 @@ export function createWorld(db: ModelDatabase, skews: readonly [number, number])
   }
 
   return {
-    world,
+    time,
     servers,
     sessions,
     issued,
     /** Sessions that their owner ended, by logging out or by logging in again. */
     ended,
+    current,
     tell,
     fail,
     start,
@@ -255,8 +274,6 @@ export function createWorld(db: ModelDatabase, skews: readonly [number, number])
     },
   };
 }
-export type World = ReturnType<typeof createWorld>;
-
 /** One step of an honest person's history. Numbers that pick something are taken modulo what there is. */
 export type Step =
   | { do: 'wait'; ms: number }
@@ -272,6 +289,8 @@ interface Message {
   cookie: string | undefined;
   access: string | undefined;
   deadline: number;
+  /** The request may still reach the server; its answer is not stored. */
+  givenUp?: boolean;
 }
 
 interface Answer {
@@ -287,12 +306,12 @@ interface Answer {
  */
 export async function liveThrough(
   db: ModelDatabase,
-  skews: readonly [number, number],
+  circumstances: Circumstances,
   steps: readonly Step[],
 ): Promise<unknown[]> {
-  const universe = createWorld(db, skews);
-  const { world, fail, tell, ended } = universe;
-  const first = await universe.start(0, undefined);
+  const world = createWorld(db, circumstances);
+  const { time, fail, tell, ended } = world;
+  const first = await world.start(0, undefined);
   let jar = first.cookie;
   const tabs = [first.access, first.access, undefined];
   /** The session that the person is logged in to as far as they can know; undefined while they cannot. */
@@ -301,26 +320,26 @@ export async function liveThrough(
   let answers: Answer[] = [];
   const history: unknown[] = [];
 
+  /** Log in and log out: what changes which session the browser is in. */
+  const entering = ({ what }: Message) => what === 'login' || what === 'logout';
+  const underWay = () => [...sent, ...answers.map(({ to }) => to)];
+
   function send(what: Message['what'], tab: number, server: number): Message | undefined {
-    const message = { what, tab, server, cookie: jar, access: tabs[tab], deadline: world.now + HONEST_REQUEST };
+    const message = { what, tab, server, cookie: jar, access: tabs[tab], deadline: time.now + HONEST_REQUEST };
     if (what === 'refresh' && jar === undefined) return undefined;
     if (what === 'call' && message.access === undefined) return undefined;
-    if (what === 'login' || what === 'logout') loggedInTo = undefined;
-    // The client lets only one of these touch the cookie at a time, across its tabs: a refresh waits for a login or a
-    // logout under way, and those give up whatever was before them. No server could make up for a client that does not.
-    if (what !== 'call' && [...sent, ...answers.map(({ to }) => to)].some(entering)) {
-      if (what === 'refresh') return undefined;
+    // The client lets one of these at a time touch the cookie, across its tabs: a refresh waits for a login or a logout
+    // under way, and these give up whatever was before them. No server could make up for a client that does not.
+    if (what === 'refresh' && underWay().some(entering)) return undefined;
+    if (entering(message)) {
+      loggedInTo = undefined;
+      for (const before of underWay()) if (before.what !== 'call') before.givenUp = true;
     }
-    if (entering(message)) answers = answers.filter(({ to }) => to.what === 'call');
-    if (entering(message)) givenUp.push(...sent.filter((other) => other.what !== 'call'));
     sent.push(message);
     return message;
   }
-  const entering = ({ what }: Message) => what === 'login' || what === 'logout';
-  /** Their requests may still reach the server; their answers are not stored. */
-  const givenUp: Message[] = [];
 
-  async function process(message: Message): Promise<Answer | undefined> {
+  async function process(message: Message): Promise<Answer> {
     const outcome = await serve(message);
     history.push([
       message.what,
@@ -328,7 +347,6 @@ export async function liveThrough(
     ]);
     check(message, outcome);
     const answer = { to: message, outcome };
-    if (givenUp.includes(message)) return undefined;
     answers.push(answer);
     return answer;
   }
@@ -336,13 +354,13 @@ export async function liveThrough(
   async function serve({ what, server, cookie, access }: Message): Promise<Outcome> {
     switch (what) {
       case 'login':
-        return universe.start(server, cookie);
+        return world.start(server, cookie);
       case 'logout':
-        return universe.logout(server, cookie, access);
+        return world.logout(server, cookie, access);
       case 'refresh':
-        return universe.refresh(server, cookie!);
+        return world.refresh(server, cookie!);
       case 'call':
-        return universe.call(server, access!);
+        return world.call(server, access!);
     }
   }
 
@@ -353,14 +371,14 @@ export async function liveThrough(
       if (outcome.kind === 'good') fail('A session went on after its owner had ended it.');
       return;
     }
-    const expired = exp <= universe.clock(server);
+    const expired = exp <= world.clock(server);
     if (outcome.kind === 'failed' && !expired) fail('An honest person was logged out.');
     if (outcome.kind === 'good' && expired) fail('An expired token was taken.');
   }
 
   function store({ to, outcome }: Answer): void {
     tell(`tab ${to.tab} gets the answer to its ${to.what}`);
-    if (outcome.kind === 'failed') return;
+    if (outcome.kind === 'failed' || to.givenUp) return;
     if (to.what === 'logout') {
       jar = undefined;
       tabs[to.tab] = undefined;
@@ -374,9 +392,9 @@ export async function liveThrough(
   for (const step of steps) {
     switch (step.do) {
       case 'wait':
-        world.now += step.ms;
-        sent = sent.filter(({ deadline }) => deadline >= world.now);
-        answers = answers.filter(({ to }) => to.deadline >= world.now);
+        time.now += step.ms;
+        sent = sent.filter(({ deadline }) => deadline >= time.now);
+        answers = answers.filter(({ to }) => to.deadline >= time.now);
         break;
       case 'send':
         send(step.what, step.tab, step.server);
@@ -387,7 +405,7 @@ export async function liveThrough(
         sent = sent.filter((other) => other !== message);
         const answer = await process(message);
         answers = answers.filter((other) => other !== answer);
-        if (answer !== undefined) store(answer);
+        store(answer);
         break;
       }
       case 'process': {
@@ -408,17 +426,138 @@ export async function liveThrough(
         db.cut(step.back);
         break;
       case 'purge':
-        await universe.servers[step.server]!.purge();
+        await world.servers[step.server]!.purge();
         break;
     }
   }
 
   if (loggedInTo !== undefined) {
     if (jar === undefined || claimsOf(jar).sid !== loggedInTo) fail('The browser kept the cookie of another session.');
-    for (const server of universe.servers.keys())
+    for (const server of world.servers.keys())
       await process({ what: 'refresh', tab: 0, server, cookie: jar, access: undefined, deadline: 0 });
   }
-  await universe.checkLogoutWins();
-  universe.checkDatabase();
+  await world.checkLogoutWins();
+  world.checkDatabase();
   return history;
+}
+
+/** One step with whatever tokens there are, by whomever. `pick` counts from the newest. */
+export type HostileStep = { do: 'wait'; ms: number } | { do: 'refresh' | 'call'; pick: number; server: number };
+
+/**
+ * Anybody presents any token that there ever was, whenever they like. Checks that a token of a generation older than one
+ * that was first used more than WINDOW ago ends the session, and that what is ended stays so.
+ */
+export async function tryEverything(
+  db: ModelDatabase,
+  circumstances: Circumstances & { skews: readonly [number, number] },
+  steps: readonly HostileStep[],
+): Promise<void> {
+  const world = createWorld(db, circumstances);
+  const { time, fail, issued } = world;
+  await world.start(0, undefined);
+  const firstUsed = new Map<number, number>();
+  // The date of a copy is that of the server that issued it; what is compared with it is the other one's clock.
+  const tolerance = policy.window + Math.abs(circumstances.skews[0] - circumstances.skews[1]);
+  let over = false;
+
+  for (const step of steps) {
+    if (step.do === 'wait') {
+      time.now += step.ms;
+      continue;
+    }
+    const tokens = step.do === 'refresh' ? issued.refresh : issued.access;
+    const token = tokens[Math.max(0, tokens.length - 1 - step.pick)]!;
+    const { gen, exp } = claimsOf(token);
+    const inTime = exp > world.clock(step.server);
+    const superseded = [...firstUsed].some(([newer, since]) => newer > gen && time.now - since > tolerance);
+    const { kind } = await world[step.do](step.server, token);
+    if (kind === 'good') {
+      if (over) fail('A session went on after it had been found in two hands.');
+      if (step.do === 'refresh' && superseded) fail('A superseded token was taken.');
+      if (!firstUsed.has(gen)) firstUsed.set(gen, time.now);
+    } else if (inTime) over = true;
+  }
+}
+
+type Party = 'owner' | 'thief';
+
+/** A step of a theft; a `lost` answer is one that the server gave and nobody got. */
+export type TheftStep =
+  | { do: 'wait'; ms: number }
+  | { do: 'steal' }
+  | { do: 'refresh'; who: Party; server: number; lost: boolean }
+  | { do: 'call'; who: Party; server: number };
+
+/**
+ * A thief copies the cookie, once, and never refreshes within WINDOW of the owner. Checks that once either has used a
+ * generation that they fetched themselves, while it was current, the next refresh of the other ends the session.
+ */
+export async function steal(
+  db: ModelDatabase,
+  circumstances: Circumstances & { skews: readonly [number, number] },
+  steps: readonly TheftStep[],
+): Promise<void> {
+  const world = createWorld(db, circumstances);
+  const { time, fail, tell } = world;
+  const first = await world.start(0, undefined);
+  const apart = policy.window + Math.abs(circumstances.skews[0] - circumstances.skews[1]) + 1;
+  const holding = (cookie: string | undefined) => ({
+    cookie,
+    access: undefined as string | undefined,
+    /** Generations got from the server since the theft. */
+    fetched: new Set<number>(),
+    refreshedAt: Number.NEGATIVE_INFINITY,
+    /** The other has used what they fetched. */
+    exposed: false,
+  });
+  const parties = { owner: holding(first.cookie), thief: holding(undefined) };
+  let stolen = false;
+
+  /** Whether this use shows that they hold what they fetched themselves, while nobody has gone further. */
+  function shows(who: Party, token: string): boolean {
+    const { sid, gen } = claimsOf(token);
+    return parties[who].fetched.has(gen) && world.current(sid) === gen;
+  }
+
+  for (const step of steps) {
+    if (step.do === 'wait') {
+      time.now += step.ms;
+      continue;
+    }
+    if (step.do === 'steal') {
+      if (stolen) continue;
+      stolen = true;
+      parties.thief.cookie = parties.owner.cookie;
+      tell('the thief copies the cookie');
+      continue;
+    }
+    const party = parties[step.who];
+    const other = parties[step.who === 'owner' ? 'thief' : 'owner'];
+    const token = step.do === 'refresh' ? party.cookie : party.access;
+    if (token === undefined) continue;
+    if (step.do === 'refresh') {
+      time.now = Math.max(time.now, other.refreshedAt + apart);
+      party.refreshedAt = time.now;
+    }
+    const inTime = claimsOf(token).exp > world.clock(step.server);
+    const shown = shows(step.who, token);
+    tell(step.who);
+    const outcome = await world[step.do](step.server, token);
+    if (outcome.kind === 'failed') {
+      if (!inTime) continue;
+      if (!stolen) fail('The owner was logged out with nobody else there.');
+      for (const left of world.issued.access.slice(-3))
+        if ((await world.call(step.server, left)).kind === 'good')
+          fail('One of the two was sent away, and the session went on.');
+      return;
+    }
+    if (step.do === 'refresh' && party.exposed) fail('The thief and the owner both went on.');
+    if (shown) other.exposed = true;
+    if (step.do === 'call' || step.lost) continue;
+    party.access = outcome.access;
+    if (outcome.cookie === undefined) continue;
+    party.cookie = outcome.cookie;
+    if (stolen) party.fetched.add(outcome.generation!);
+  }
 }

@@ -1,15 +1,22 @@
 import { asc, getTableName, inArray, lt } from 'drizzle-orm';
 import { RateLimiterSQLite } from 'rate-limiter-flexible';
-import type { SqliteDatabase } from '../database.sqlite.ts';
+import { guarded, type SqliteDatabase } from '../database.sqlite.ts';
 import { rateLimits } from './tables.sqlite.ts';
 import type { DurableLimiter } from './throttle.ts';
 
 /** Limiters that count in SQLite. A count lost in a power cut does no harm, so they do not wait for the disk. */
 export function sqliteLimiters({ db, relaxed }: SqliteDatabase): DurableLimiter {
   const client = db.$client;
+  // The part of the driver that the limiter uses, with our faults and without the wait for the disk.
   const storeClient = {
-    prepare: (sql: string) => client.prepare(sql),
-    transaction: (run: () => unknown) => () => relaxed(() => client.transaction(run)()),
+    prepare(sql: string) {
+      const statement = client.prepare(sql);
+      return {
+        get: (...values: unknown[]) => guarded(() => statement.get(...values)),
+        run: (...values: unknown[]) => guarded(() => statement.run(...values)),
+      };
+    },
+    transaction: (run: () => unknown) => () => guarded(() => relaxed(() => client.transaction(run)())),
   };
   return (keyPrefix, limit) =>
     new RateLimiterSQLite({

@@ -1,0 +1,227 @@
+import Database from 'better-sqlite3';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { testWorld } from './testing/world.ts';
+
+const lines = (log: string[]) => log.map((line) => JSON.parse(line) as Record<string, unknown>);
+
+/** The log of a request is written when its connection is done with it, which a client does not see. */
+async function requestLines(log: string[], count: number) {
+  for (;;) {
+    const found = lines(log).filter(({ msg }) => msg === 'request');
+    if (found.length >= count) return found;
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+}
+
+describe('an unexpected error', () => {
+  test.each([true, false])('is bare for the caller and whole in the log (production: %s)', async (production) => {
+    await using world = await testWorld({ production });
+    const secret = 'SELECT * FROM users WHERE path = /etc/latchkey';
+    world.services.accounts.create = () => Promise.reject(new Error(secret));
+    const answer = await world.client().mutate('auth.register', {
+      username: 'ada',
+      email: 'ada@example.com',
+      password: 'CANARY password',
+    });
+    const id = answer.headers.get('x-request-id');
+    expect(answer.body).toEqual({
+      error: {
+        message: production ? 'INTERNAL_SERVER_ERROR' : secret,
+        code: -32603,
+        data: { code: 'INTERNAL_SERVER_ERROR', httpStatus: 500, path: 'auth.register', requestId: id },
+      },
+    });
+    const errors = lines(world.log).filter(({ level }) => level === 50);
+    expect(errors).toEqual([
+      expect.objectContaining({ requestId: id, err: expect.objectContaining({ message: secret }) }),
+    ]);
+    expect(JSON.stringify(world.log)).not.toContain('CANARY');
+  });
+});
+
+describe('the log', () => {
+  test('has one line per request, with what it called and what came of it', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    await client.register();
+    await client.query('auth.me,auth.nothing?batch=1');
+    await client.mutate('auth.login', undefined, { body: '{' });
+    expect(await requestLines(world.log, 3)).toMatchObject([
+      { method: 'POST', procedures: ['auth.register'], status: 200, outcome: 'ok' },
+      { method: 'GET', procedures: ['auth.me', 'unknown'], status: 207, outcome: ['NOT_FOUND'] },
+      { method: 'POST', status: 400, outcome: ['invalid_input'] },
+    ]);
+  });
+
+  test('has no password, token or cookie in it, and one line cannot pass for two', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    const canary = 'CANARY\r\n{"level":30,"msg":"forged"}\u001b[2J';
+    const secrets = [canary, 'CANARY'];
+    await client.mutate('auth.register', { username: 'ada', email: 'ada@example.com', password: canary });
+    secrets.push(client.cookie ?? '', client.accessToken ?? '');
+    const headers = { 'user-agent': 'agent {"level":30}', origin: 'https://evil.test/CANARY' };
+    await client.mutate('auth.login', { email: 'ada@example.com', password: 'CANARY wrong' }, { headers });
+    await client.mutate('auth.login', { email: 'ada@example.com', password: 'CANARY wrong' });
+    await client.mutate('auth.login', undefined, { body: '{"password":"CANARY' });
+    await client.query('auth.CANARY?input="CANARY"');
+    await client.mutate('auth.login', { email: 'ada@example.com', password: canary });
+    secrets.push(client.cookie ?? '', client.accessToken ?? '');
+    client.accessToken = 'CANARY.a.b';
+    await client.query('auth.me');
+    await client.mutate('auth.logout');
+    await requestLines(world.log, 8);
+    const everything = world.log.filter((line) => !line.includes('origin_refused')).join('');
+    for (const secret of secrets) expect(everything).not.toContain(secret);
+    for (const token of secrets.slice(2))
+      for (const part of token.split('.').slice(1)) expect(everything).not.toContain(part);
+    expect(world.log.every((line) => line.trimEnd().split('\n').length === 1)).toBe(true);
+    expect(lines(world.log).map(({ msg }) => msg)).not.toContain('forged');
+  });
+});
+
+describe('the audit', () => {
+  test('has exactly one event for each thing that happened', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    const { user, password, session } = await client.register('ada');
+    const stolen = client.cookie;
+    await client.mutate('auth.login', { email: user.email, password: 'wrong' });
+    world.clock.advance(120_000);
+    await client.mutate('auth.refresh');
+    await client.query('auth.me');
+    world.clock.advance(120_000);
+    const thief = world.client();
+    thief.cookie = stolen;
+    await thief.mutate('auth.refresh');
+    await thief.mutate('auth.refresh');
+    await client.query('auth.me');
+    await client.mutate('auth.login', { email: user.email, password });
+    await client.mutate('auth.login', { email: user.email, password });
+    await client.mutate('auth.logout');
+    await client.mutate('auth.logout');
+    for (let again = 0; again < 3; again += 1)
+      await client.mutate('auth.logout', undefined, { headers: { origin: 'https://evil.test' } });
+
+    const stored = world.services.db.$client.prepare('select type, user_id as userId, detail from audit_events').all();
+    const known = { userId: user.id, detail: null };
+    expect(stored).toEqual([
+      { type: 'registered', ...known },
+      { type: 'sign_in_failed', userId: null, detail: expect.not.stringContaining('ada') },
+      { type: 'reused', ...known },
+      { type: 'signed_in', ...known },
+      { type: 'signed_in', ...known },
+      { type: 'ended', ...known },
+      { type: 'signed_out', ...known },
+      { type: 'origin_refused', userId: null, detail: 'https://evil.test' },
+    ]);
+    const logged = lines(world.log).flatMap(({ audit }) => (audit === undefined ? [] : [audit]));
+    expect(logged).toHaveLength(stored.length);
+    expect(logged[2]).toMatchObject({ type: 'reused', sessionId: session.id, ip: '127.0.0.1', at: expect.any(Number) });
+  });
+
+  test('notes the first refusal of a limit, not each', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    for (let tried = 0; tried < 15; tried += 1)
+      await client.mutate('auth.login', { email: 'ada@example.com', password: 'wrong' });
+    const refused = await client.mutate('auth.login', { email: ' ADA@example.com', password: 'wrong' });
+    expect([refused.status, refused.failure]).toEqual([429, { code: 'rate_limited', retryAfter: expect.any(Number) }]);
+    const { retryAfter } = refused.failure as { retryAfter: number };
+    expect(refused.headers.get('retry-after')).toBe(String(retryAfter));
+    const count = world.services.db.$client
+      .prepare('select type, count(*) as n from audit_events group by type order by type')
+      .all();
+    expect(count).toEqual([
+      { type: 'limited', n: 1 },
+      { type: 'sign_in_failed', n: 11 },
+    ]);
+  });
+});
+
+describe('a device that was signed in before', () => {
+  test('lets the owner in while somebody else is guessing', async () => {
+    await using world = await testWorld();
+    const owner = world.client();
+    const { user, password } = await owner.register();
+    const login = await owner.mutate('auth.login', { email: user.email, password });
+    const device = login.headers.getSetCookie().find((cookie) => cookie.startsWith('__Host-device='));
+    expect(device).toMatch(/; Max-Age=34560000; Path=\/; Expires=[^;]+; HttpOnly; Secure; SameSite=Strict$/);
+    for (let tried = 0; tried < 12; tried += 1)
+      await world.client().mutate('auth.login', { email: user.email, password: 'wrong' });
+    const stranger = await world.client().mutate('auth.login', { email: user.email, password });
+    expect(stranger.failure?.code).toBe('rate_limited');
+    const headers = { cookie: String(device).split(';', 1)[0] ?? '' };
+    const known = await owner.mutate('auth.login', { email: user.email, password }, { headers });
+    expect(known.status).toBe(200);
+    expect(known.headers.getSetCookie()).toHaveLength(1);
+    // It is known for that account only, and opens nothing.
+    const other = await world.client().mutate('auth.login', { email: 'other@example.com', password }, { headers });
+    expect(other.failure?.code).toBe('invalid_credentials');
+  });
+});
+
+describe('a database that cannot be used', () => {
+  test('is said to be busy, and nothing is lost', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'latchkey-'));
+    try {
+      await using world = await testWorld({ database: { kind: 'sqlite', path: join(folder, 'app.db') } });
+      const client = world.client();
+      const { user, password } = await client.register();
+      world.clock.advance(120_000);
+      const other = new Database(join(folder, 'app.db'));
+      other.exec('begin exclusive');
+      for (const path of ['auth.refresh', 'auth.logout', 'auth.login']) {
+        const answer = await client.mutate(path, { email: user.email, password });
+        expect([path, answer.status, answer.failure, answer.setCookie]).toEqual([
+          path,
+          503,
+          { code: 'overloaded', retryAfter: 1 },
+          undefined,
+        ]);
+        expect(answer.headers.get('retry-after')).toBe('1');
+      }
+      // What only needs to read goes on.
+      expect((await client.query('auth.me')).status).toBe(200);
+      other.exec('rollback');
+      other.close();
+      expect((await client.query('auth.me')).status).toBe(200);
+      expect((await client.mutate('auth.refresh')).data).toMatchObject({ session: { generation: 2 } });
+      world.services.db.$client.pragma('query_only = 1');
+      expect((await client.mutate('auth.logout')).failure).toEqual({ code: 'overloaded', retryAfter: 1 });
+      expect((await client.query('auth.me')).status).toBe(200);
+      world.services.db.$client.pragma('query_only = 0');
+      expect((await client.mutate('auth.logout')).status).toBe(200);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+describe('health', () => {
+  test('the process lives, and the database answers until it is gone or the server drains', async () => {
+    const world = await testWorld();
+    const status = async (path: string) => {
+      const response = await fetch(`${world.url}${path}`);
+      return [response.status, await response.json()];
+    };
+    expect(await status('/healthz')).toEqual([200, { status: 'ok' }]);
+    expect(await status('/readyz')).toEqual([200, { status: 'ok' }]);
+    world.services.drain();
+    expect(await status('/readyz')).toEqual([503, { status: 'unavailable' }]);
+    expect(await status('/healthz')).toEqual([200, { status: 'ok' }]);
+    await world[Symbol.asyncDispose]();
+
+    await using gone = await testWorld();
+    gone.services.db.$client.close();
+    expect((await fetch(`${gone.url}/readyz`)).status).toBe(503);
+    expect((await gone.client().mutate('auth.login', { email: 'a@b.co', password: 'x' })).failure?.code).toBe(
+      'overloaded',
+    );
+  });
+});

@@ -1,0 +1,20 @@
+import { developmentSecrets } from './development-secrets.ts';
+import { loadEnvFile, readSettings } from './env.ts';
+import { createLog } from './log.ts';
+import { createServices } from './services.ts';
+
+const PASSWORD = 'correct horse battery staple';
+const PEOPLE = ['ada', 'grace', 'linus'];
+
+/** A few people to log in as, in the development database. Running it again changes nothing. */
+loadEnvFile();
+const settings = readSettings({
+  production: false,
+  fallback: developmentSecrets('data/development-secrets.json'),
+});
+await using services = createServices(settings, createLog({ logLevel: 'warn' }));
+for (const username of PEOPLE) {
+  const result = await services.accounts.create({ username, email: `${username}@example.com`, password: PASSWORD });
+  const outcome = 'failure' in result ? result.failure.code : 'created';
+  process.stdout.write(`${username}@example.com  ${PASSWORD}  (${outcome})\n`);
+}
