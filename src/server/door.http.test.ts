@@ -57,7 +57,7 @@ describe('content', () => {
     expect((await client.query('auth.me')).status).toBe(200);
   });
 
-  test.each(['', '{', 'x', '[1,', '"\u0000"', '{"a":1}}', '\ufeff{', `${'['.repeat(20_000)}`])(
+  test.each(['', '{', 'x', '[1,', '"\u0000"', '{"a":1}}', '\ufeff{', '['.repeat(20_000)])(
     'a body that is no JSON (%j) is invalid input without fields',
     async (body) => {
       await using world = await testWorld();

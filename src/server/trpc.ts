@@ -37,6 +37,11 @@ function bearerToken(header: string | undefined): string | undefined {
   return /^Bearer ([\w.-]+)$/i.exec(header)?.[1] ?? '';
 }
 
+/** In milliseconds. */
+const SSE_PING = 10_000;
+/** Two pings missed, and a little. In milliseconds. */
+const SSE_INACTIVITY = 25_000;
+
 /** `alone`: the procedure touches the cookie, so it takes no company in a batch and is never streamed. */
 export interface Meta {
   alone?: boolean;
@@ -48,6 +53,12 @@ const t = initTRPC
   .create({
     // Explicitly: the default looks at NODE_ENV, and one forgotten variable would send stack traces to everybody.
     isDev: false,
+    sse: {
+      // A line that says nothing now and then: it keeps proxies from closing the stream, and tells either side that the
+      // other is gone.
+      ping: { enabled: true, intervalMs: SSE_PING },
+      client: { reconnectAfterInactivityMs: SSE_INACTIVITY },
+    },
     errorFormatter({ shape, error, ctx }) {
       const failure = failureFor(error);
       const surprise = failure === undefined && error.code === 'INTERNAL_SERVER_ERROR';

@@ -65,7 +65,7 @@ describe('registering', () => {
         world.client().mutate('auth.register', { ...ada, username: `ada${index}` }),
       ),
     );
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array<number>(9).fill(409)]);
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, ...Array<number>(9).fill(409)]);
   });
 
   test.each<[string, Record<string, unknown>, string]>([
@@ -171,8 +171,10 @@ describe('logging in', () => {
     const passwords = createPasswords({ cost: 5, onBadHash: () => expect.unreachable() });
     const hashed = await passwords.hash(password);
     await passwords.close();
-    if (hashed.kind !== 'hashed') return expect.unreachable();
-    world.services.db.$client.prepare('update users set password_hash = ?').run(hashed.hash);
+    world.services.db.$client
+      .prepare('update users set password_hash = ?')
+      .run(hashed.kind === 'hashed' ? hashed.hash : hashed.kind);
+    expect(dollars()).toContain('$2b$05$');
     expect((await world.client().mutate('auth.login', { email: user.email, password })).status).toBe(200);
     expect(dollars()).toContain('$2b$04$');
   });
@@ -381,7 +383,7 @@ describe('a protected call', () => {
     const { user } = await client.register();
     const { data } = await client.query('auth.me');
     expect(data).toEqual(user);
-    expect(Object.keys(data as object).sort()).toEqual(['createdAt', 'email', 'id', 'username']);
+    expect(new Set(Object.keys(data as object))).toEqual(new Set(['createdAt', 'email', 'id', 'username']));
   });
 
   test('without a token, with an old one, with another thing', async () => {

@@ -1,7 +1,9 @@
 import type { Request } from 'express';
+import { z } from 'zod';
 import { loginInput, registerInput } from '../../shared/auth.ts';
 import { protectedProcedure, publicProcedure, refuse, router, type Context } from '../trpc.ts';
 import { networkOf } from './address.ts';
+import { sessionEvents } from './session-events.ts';
 import type { Device, Failed, Issued } from './sessions.ts';
 import { signIn, type Proof } from './sign-in.ts';
 import { identifierOf } from './throttle.ts';
@@ -46,6 +48,10 @@ export const authRouter = router({
   }),
 
   me: protectedProcedure.query(({ ctx }) => ctx.user),
+
+  sessionEvents: protectedProcedure
+    .input(z.object({ lastEventId: z.string().max(64).optional() }).optional())
+    .subscription(({ ctx, input, signal }) => sessionEvents(ctx, input?.lastEventId, signal)),
 });
 
 /** Through the one door, and out with a grant and the cookies. */

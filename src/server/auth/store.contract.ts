@@ -164,8 +164,8 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       });
 
       test('take the place of another one in one step', async () => {
-        await store.createSession(newSession({ id: 'old' }));
-        await store.createSession(newSession(), 'old');
+        expect(await store.createSession(newSession({ id: 'old' }))).toBe(false);
+        expect(await store.createSession(newSession(), 'old')).toBe(true);
         expect(await stored('old')).toBe('revoked');
         expect(await stored()).toEqual(newSession());
       });
@@ -181,8 +181,8 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
         await store.createSession(newSession({ id: 'old', userId: 'bert' }));
         await store.createSession(newSession({ id: 'second' }), 'old');
         await store.endSession('second', 'reused', START);
-        await store.createSession(newSession({ id: 'third' }), 'second');
-        await store.createSession(newSession({ id: 'fourth' }), 'never was');
+        expect(await store.createSession(newSession({ id: 'third' }), 'second')).toBe(false);
+        expect(await store.createSession(newSession({ id: 'fourth' }), 'never was')).toBe(false);
         expect(await stored('old', 'bert')).toBe('revoked');
         expect(await stored('second')).toBe('reused');
         expect(await stored('third')).toMatchObject({ id: 'third' });
