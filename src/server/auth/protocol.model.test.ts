@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
+  HOUR,
   liveThrough,
   MINUTE,
   openModelDatabase,
@@ -26,26 +27,41 @@ const RUNS = 1_000;
 /** Of a search that has found something: shrinking it takes its time. In milliseconds. */
 const TIMEOUT = 120_000;
 
-const waiting = fc.oneof(
-  { weight: 4, arbitrary: fc.constantFrom(1, 1_000, 5_000, 10_000, 15_000, 20_000, 24_000, 25_000) },
-  { weight: 2, arbitrary: fc.integer({ min: 0, max: 25_000 }) },
-  { weight: 2, arbitrary: fc.constantFrom(30_000, 50_000, MINUTE - 1, MINUTE, MINUTE + 1, 70_001, 80_000) },
-  { weight: 2, arbitrary: fc.constantFrom(10 * MINUTE, 16 * MINUTE, 45 * MINUTE, 60 * MINUTE - 1) },
+/** Short enough for requests to be under way on both sides of it. */
+const moment = fc.oneof(
+  fc.constantFrom(1, 1_000, 10_000, 15_000, 20_000, 24_000, 25_000),
+  fc.integer({ min: 0, max: 25_000 }),
 );
-const wait = fc.record({ do: fc.constant('wait' as const), ms: waiting });
-const tab = fc.nat(2);
+/** Long enough for something to be over: a rest, an access token, a refresh token. */
+const pause = fc.constantFrom(
+  30_000,
+  MINUTE - 1,
+  MINUTE,
+  MINUTE + 1,
+  70_001,
+  10 * MINUTE,
+  16 * MINUTE,
+  45 * MINUTE,
+  HOUR - 1,
+);
+const wait = (ms: fc.Arbitrary<number>) => fc.record({ do: fc.constant('wait' as const), ms });
+const tab = fc.nat(1);
 const server = fc.nat(1);
-const pick = fc.nat(3);
+const pick = fc.nat(2);
 const what = fc.constantFrom('refresh' as const, 'refresh' as const, 'call' as const);
 const skew = fc.constantFrom(-5_000, 0, 5_000);
 const skews = fc.tuple(skew, skew);
 
-const kinds = {
-  waiting: { weight: 6, arbitrary: wait },
-  sending: { weight: 6, arbitrary: fc.record({ do: fc.constant('send' as const), what, tab, server }) },
-  processing: { weight: 5, arbitrary: fc.record({ do: fc.constant('process' as const), pick }) },
-  delivering: { weight: 5, arbitrary: fc.record({ do: fc.constant('deliver' as const), pick }) },
-  exchanging: { weight: 5, arbitrary: fc.record({ do: fc.constant('exchange' as const), what, tab, server }) },
+/** What happens again and again. */
+const ordinary: fc.WeightedArbitrary<Step>[] = [
+  { weight: 4, arbitrary: wait(moment) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('send' as const), what, tab, server }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('process' as const), pick }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('deliver' as const), pick }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('exchange' as const), what, tab, server }) },
+];
+/** What happens now and then, in the histories that have it. */
+const rare = {
   entering: {
     weight: 2,
     arbitrary: fc.record({
@@ -62,11 +78,11 @@ const kinds = {
   purging: { weight: 1, arbitrary: fc.record({ do: fc.constant('purge' as const), server }) },
 } satisfies Record<string, fc.WeightedArbitrary<Step>>;
 
-/** Histories of an honest person in which these things happen too. */
-function histories(...also: ('entering' | 'cutting' | 'purging')[]): fc.Arbitrary<Step[]> {
-  const { waiting, sending, processing, delivering, exchanging } = kinds;
-  const all = [waiting, sending, processing, delivering, exchanging, ...also.map((name) => kinds[name])];
-  return fc.array(fc.oneof(...all), { minLength: 1, maxLength: 50, size: 'max' });
+/** Histories of an honest person: bursts, in which requests overtake each other, with pauses between them. */
+function histories(...also: (keyof typeof rare)[]): fc.Arbitrary<Step[]> {
+  const step: fc.Arbitrary<Step> = fc.oneof(...ordinary, ...also.map((name) => rare[name]));
+  const burst = fc.tuple(wait(pause), fc.array(step, { maxLength: 14, size: 'max' }));
+  return fc.array(burst, { minLength: 1, maxLength: 4, size: 'max' }).map((bursts) => bursts.flat(2));
 }
 
 let db: ModelDatabase;
@@ -122,7 +138,7 @@ test(
   { timeout: TIMEOUT },
   () => {
     const step: fc.Arbitrary<HostileStep> = fc.oneof(
-      { weight: 1, arbitrary: wait },
+      { weight: 1, arbitrary: wait(fc.oneof(moment, pause)) },
       { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('refresh', 'refresh', 'call'), pick, server }) },
     );
     const steps = fc.array(step, { minLength: 1, maxLength: 30, size: 'max' });
@@ -133,7 +149,7 @@ test(
 test('a thief and the owner cannot both go on', { timeout: TIMEOUT }, () => {
   const who = fc.constantFrom('owner' as const, 'thief' as const);
   const step: fc.Arbitrary<TheftStep> = fc.oneof(
-    { weight: 3, arbitrary: wait },
+    { weight: 3, arbitrary: wait(fc.oneof(moment, pause)) },
     { weight: 1, arbitrary: fc.constant({ do: 'steal' }) },
     { weight: 5, arbitrary: fc.record({ do: fc.constant('refresh'), who, server, lost: fc.boolean() }) },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('call'), who, server }) },

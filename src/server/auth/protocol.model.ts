@@ -12,7 +12,7 @@ import { createTokens } from './tokens.ts';
 
 const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
+export const HOUR = 60 * MINUTE;
 const START = Date.UTC(2030, 0, 1);
 
 /** Shorter than the defaults, so that expiring is within reach of a short history; long enough for the whole WINDOW. */
@@ -313,7 +313,7 @@ export async function liveThrough(
   const { time, fail, tell, ended } = world;
   const first = await world.start(0, undefined);
   let jar = first.cookie;
-  const tabs = [first.access, first.access, undefined];
+  const tabs = [first.access, undefined];
   /** The session that the person is logged in to as far as they can know; undefined while they cannot. */
   let loggedInTo: string | undefined = claimsOf(first.cookie!).sid;
   let sent: Message[] = [];

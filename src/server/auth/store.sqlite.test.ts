@@ -54,12 +54,13 @@ const writes: Record<string, (store: AuthStore) => Promise<unknown>> = {
   createSession: (store) => store.createSession(newSession({ id: 'second' }), 'session'),
   'redeem, rotating': (store) => store.redeem(copyOf(1, START), later, policy),
   'redeem, ending': (store) => store.redeem(copyOf(1, START + 2 * MINUTE, { sessionId: 'proved' }), later, policy),
-  'recognize, proving': (store) => store.recognize(copyOf(1, START), later, policy),
   'recognize, ending': (store) =>
     store.recognize(copyOf(1, START + 2 * MINUTE, { sessionId: 'proved' }), later, policy),
   endSession: (store) => store.endSession('session', 'revoked', later),
   purgeSessions: (store) => store.purgeSessions(later, 10),
 };
+
+const prove = (store: AuthStore) => store.recognize(copyOf(1, START + 1), later, policy);
 
 async function fill(store: AuthStore): Promise<void> {
   await store.createAccount(anna());
@@ -90,6 +91,18 @@ describe('a database that cannot be used', () => {
       expect(contents(database)).not.toEqual(before);
     },
   );
+
+  test('lets a call in whose proof it cannot keep, and a later call brings the proof again', async () => {
+    const { database, store } = open(':memory:');
+    await fill(store);
+    const before = contents(database);
+    database.db.$client.pragma('query_only = ON');
+    expect(await prove(store)).toMatchObject({ kind: 'good', user: { id: 'anna' } });
+    expect(contents(database)).toEqual(before);
+    database.db.$client.pragma('query_only = OFF');
+    await prove(store);
+    expect(contents(database)).toMatchObject([[{}], [{}, { id: 'session', proved: 1, issued_at: START + 1 }]]);
+  });
 
   test('can still be read while another process writes', async () => {
     const file = temporaryFile();
@@ -178,10 +191,13 @@ describe('what is on disk when a verb answers', () => {
     ['redeem, ending', FULL],
     ['recognize, ending', FULL],
     ['redeem, rotating', NORMAL],
-    ['recognize, proving', NORMAL],
     ['purgeSessions', NORMAL],
   ])('%s writes with synchronous = %i', async (name, level) => {
     expect(await levelsOf(writes[name]!)).toEqual([level]);
+  });
+
+  test('a proof is written with synchronous = 1', async () => {
+    expect(await levelsOf(prove)).toEqual([NORMAL]);
   });
 });
 
