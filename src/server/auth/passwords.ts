@@ -6,8 +6,10 @@ import type { PasswordTask } from './password-worker.ts';
 
 /** Distinguishes our hashes from all others: one stolen elsewhere, or here, verifies nothing at the other place. */
 const LABEL = 'latchkey/password/v1';
-/** Tasks that may wait for a thread, for each thread: some seconds' worth at the default cost. */
-const QUEUE_PER_THREAD = 16;
+/** The longest that anybody should wait for a thread: by then they would have given up. In seconds. */
+const LONGEST_WAIT = 10;
+/** About what bcryptjs takes for one hash at cost 12; each step of the cost doubles it. In seconds. */
+const SECONDS_AT_COST_12 = 0.3;
 /** When to try again after the queue was full. In seconds. */
 const RETRY_AFTER = 5;
 /** bcrypt's own format (60 characters); anything else in the column is a fault of ours, not a password. */
@@ -22,13 +24,15 @@ export interface Overloaded {
 /**
  * Hashing passwords off the main thread, with a bounded queue: hashing never stalls another request.
  * @param options.cost bcrypt's, log2 of the rounds
+ * @param options.maxQueue tasks that may wait; by default as many as can be done in ten seconds
  * @param options.onBadHash told when a stored hash is none
  */
-export function createPasswords(options: { cost: number; threads?: number; onBadHash: () => void }) {
+export function createPasswords(options: { cost: number; threads?: number; maxQueue?: number; onBadHash: () => void }) {
   const { cost, onBadHash } = options;
   // One core stays free for everybody who is not logging in just now.
   const threads = options.threads ?? Math.max(1, availableParallelism() - 1);
-  const maxQueue = threads * QUEUE_PER_THREAD;
+  const hashesPerSecond = threads / (SECONDS_AT_COST_12 * 2 ** (cost - 12));
+  const maxQueue = options.maxQueue ?? Math.ceil(LONGEST_WAIT * hashesPerSecond);
   const pool = new Piscina<PasswordTask, string | boolean>({
     filename: new URL('./password-worker.ts', import.meta.url).href,
     minThreads: threads,
