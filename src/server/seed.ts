@@ -12,7 +12,7 @@ const settings = readSettings({
   production: false,
   fallback: developmentSecrets('data/development-secrets.json'),
 });
-await using services = createServices(settings, createLog({ logLevel: 'warn' }));
+await using services = createServices(settings, await createLog(settings));
 for (const username of PEOPLE) {
   const result = await services.accounts.create({ username, email: `${username}@example.com`, password: PASSWORD });
   const outcome = 'failure' in result ? result.failure.code : 'created';

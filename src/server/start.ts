@@ -32,7 +32,7 @@ export async function start(): Promise<void> {
 }
 
 async function serve(settings: Settings): Promise<void> {
-  const log = createLog(settings);
+  const log = await createLog(settings);
   const services = createServices(settings, log);
   const server = createHttpServer();
   const page = settings.production ? builtPage() : await developmentPage(server);
@@ -46,7 +46,7 @@ async function serve(settings: Settings): Promise<void> {
   const purge = setInterval(() => {
     services.purge().catch((error: unknown) => log.error({ err: error }, 'Purging failed.'));
   }, PURGE_INTERVAL);
-  log.info({ port, production: settings.production }, 'Latchkey is listening.');
+  log.info({ port }, 'Latchkey is listening.');
   if (!settings.production) process.stdout.write(`\n  Latchkey is running at http://localhost:${port}\n\n`);
 
   let stopping = false;

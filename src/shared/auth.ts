@@ -34,6 +34,7 @@ export type Grant = z.infer<typeof grantSchema>;
 
 const username = z
   .string('Enter a username.')
+  .min(1, { error: 'Enter a username.', abort: true })
   .min(3, 'Use at least 3 characters.')
   .max(32, 'Use at most 32 characters.')
   .regex(/^[A-Za-z0-9_.-]*$/, 'Use only letters without accents, digits, and _ . -');

@@ -1,0 +1,43 @@
+import { QueryClient } from '@tanstack/react-query';
+import { failureOf } from '../../shared/failures.ts';
+import { session } from './client.ts';
+import { isUnavailable } from './refresh-link.ts';
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      retry: (count, error) => (isUnavailable(error) ? count < 5 : !isRefusal(error) && count < 3),
+      retryDelay,
+    },
+    // Mutations keep the default, no retry: before the next try another person may have logged in.
+  },
+});
+
+/** Asked again, the server would say the same. */
+function isRefusal(error: unknown): boolean {
+  const status = (error as { data?: { httpStatus?: number } | null }).data?.httpStatus;
+  return status !== undefined && status >= 400 && status < 500;
+}
+
+/** In milliseconds: not before the server, or the session that waits for it, has asked to be tried again. */
+function retryDelay(count: number, error: unknown): number {
+  const failure = failureOf(error);
+  const { retryAfterMs = 0 } = (error as { meta?: { retryAfterMs?: number } }).meta ?? {};
+  const asked = failure && 'retryAfter' in failure ? failure.retryAfter * 1000 : retryAfterMs;
+  return Math.max(asked, Math.min(1000 * 2 ** count, 30_000));
+}
+
+// One person's data is never shown to the next, nor kept for whoever sits down at the screen afterwards.
+let person = personOf();
+session.subscribe(() => {
+  const before = person;
+  person = personOf();
+  if (before === undefined || before === person) return;
+  // Cleared alone, what is under way would be tried again, with the token of the next person.
+  void queryClient.cancelQueries();
+  queryClient.clear();
+});
+
+function personOf(): string | undefined {
+  return session.state.status === 'signed-in' ? session.state.user.id : undefined;
+}

@@ -1,0 +1,310 @@
+import { TRPCClientError, type HTTPHeaders, type Operation, type TRPCLink } from '@trpc/client';
+import type { AnyRouter } from '@trpc/server';
+import { observable, type Unsubscribable } from '@trpc/server/observable';
+import { failureOf } from '../../shared/failures.ts';
+import { coreOf, type Renewal, type Session, type Stamp } from './session.ts';
+
+export interface RefreshLinkOptions {
+  session: Session;
+  /** Operations that neither wait for the session nor carry its token. Default: `op.context.skipAuth === true`. */
+  skip?: (op: Operation) => boolean;
+  /** Whether a refresh may help. */
+  isUnauthorized?: (error: unknown) => boolean;
+  /** Whether an operation that was refused may be sent again, knowing that it had no effect. */
+  canReplay?: (o: { op: Operation; error: unknown }) => boolean;
+  /** Per query or mutation; per healthy period of a subscription. Default: 1. */
+  maxRefreshes?: number;
+}
+
+/**
+ * On the context of an operation: it survives the copies that batch links make. loggerLink prints the context, so it
+ * may hold numbers and ids, never a token.
+ */
+const STAMP = Symbol('which token it was sent with');
+/** A stream that has stood so long was accepted; `started` alone proves nothing, it comes before a refusal. */
+const HEALTHY_MS = 5_000;
+/** JSON-RPC 2.0 code of UNAUTHORIZED in tRPC; survives an error formatter that drops `data`. */
+const UNAUTHORIZED = -32001;
+
+const stampOf = (op: Operation): Stamp | undefined => (op.context as { [STAMP]?: Stamp })[STAMP];
+const nothing = (): void => {};
+const skipsAuth = (op: Operation): boolean => op.context.skipAuth === true;
+
+/**
+ * Keeps operations signed in: waits for a token where one is needed, and sends again, once, what was refused because its
+ * token had expired. Belongs before the links that send, with `authHeaders` on each of those.
+ */
+export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptions): TRPCLink<TRouter> {
+  const {
+    session,
+    skip = skipsAuth,
+    isUnauthorized = refusesToken,
+    canReplay = hadNoEffect,
+    maxRefreshes = 1,
+  } = options;
+  const core = coreOf(session);
+
+  return () =>
+    ({ op, next }) => {
+      if (skip(op)) return next(op);
+
+      return observable((observer) => {
+        type Failure = TRPCClientError<TRouter>;
+        const isSubscription = op.type === 'subscription';
+        let began = core.stamp().epoch;
+        let sent = core.stamp();
+        let over = false;
+        let refreshes = 0;
+        let turn = 0;
+        let current: Unsubscribable | undefined;
+        let deciding = false;
+        let changes = 0;
+        let onChange = nothing;
+        let stopListening = nothing;
+        let lastEventId: string | undefined;
+        let connectedAt: number | undefined;
+        let delivered = false;
+
+        function stop(): void {
+          if (over) return;
+          over = true;
+          op.signal?.removeEventListener('abort', abort);
+          stopListening();
+          onChange();
+          current?.unsubscribe();
+        }
+
+        function fail(error: Failure): void {
+          if (over) return;
+          stop();
+          observer.error(error);
+        }
+
+        // The links below notice an abort only while they are sending, and a batch not even then: the caller would wait.
+        function abort(): void {
+          fail(TRPCClientError.from(new DOMException('The operation was aborted.', 'AbortError')));
+        }
+
+        function attempt(): void {
+          const mine = ++turn;
+          const isLive = () => !over && mine === turn;
+          sent = { ...core.stamp(), epoch: began };
+          connectedAt = undefined;
+          delivered = false;
+          deciding = false;
+          try {
+            const subscription = next({
+              ...op,
+              input: resumed(op.input, lastEventId),
+              context: { ...op.context, [STAMP]: sent },
+            }).subscribe({
+              next(envelope) {
+                if (!isLive()) return;
+                const { result } = envelope;
+                if (result.type === 'started') connectedAt = core.monotonic();
+                if (result.type === undefined || result.type === 'data') {
+                  delivered = true;
+                  if (result.id !== undefined) lastEventId = result.id;
+                }
+                observer.next(envelope);
+              },
+              error(error) {
+                if (isLive()) void decide(error);
+              },
+              complete() {
+                if (!isLive()) return;
+                stop();
+                observer.complete();
+              },
+            });
+            current = subscription;
+            if (!isLive()) subscription.unsubscribe();
+          } catch (cause) {
+            // Thrown while subscribing, after a wait: in a promise nobody would ever see it.
+            fail(TRPCClientError.from(cause as Error));
+          }
+        }
+
+        async function decide(error: Failure): Promise<void> {
+          deciding = true;
+          try {
+            const verdict = await judge(error);
+            if (over) return;
+            if (verdict === 'again') attempt();
+            else fail(verdict);
+          } catch (cause) {
+            fail(TRPCClientError.from(cause as Error));
+          }
+        }
+
+        /** @returns what to tell the caller, or that the operation is to be sent again */
+        async function judge(error: Failure): Promise<'again' | Failure> {
+          const failure = failureOf(error);
+          const { epoch, sessionId } = core.stamp();
+          if (failure?.code !== 'session_ended' && !isUnauthorized(error)) return error;
+          if (began !== epoch) return marked(error, 'superseded');
+          if (failure?.code === 'session_ended') {
+            if (sent.sessionId !== undefined && sent.sessionId === sessionId) session.ended(failure.reason, sessionId);
+            return marked(error, 'ended');
+          }
+          if (session.state.status === 'signed-out') return marked(error, 'ended');
+          if (isHealthy()) refreshes = 0;
+          const isSpent = refreshes >= maxRefreshes;
+          if (isSpent || !canReplay({ op, error })) {
+            if (isSpent && refreshes > 0) core.refusedAgain(sent);
+            return marked(error, 'exhausted');
+          }
+          refreshes++;
+          connecting(error);
+          const renewal = await renewed();
+          switch (renewal.kind) {
+            case 'ready':
+              return core.stamp().epoch === began ? 'again' : marked(error, 'superseded');
+            case 'unavailable':
+              return unavailableError(renewal);
+            case 'ended':
+            case 'superseded':
+              return marked(error, renewal.kind);
+          }
+        }
+
+        function isHealthy(): boolean {
+          if (delivered) return true;
+          // Half a lifetime, for tokens so short that a good stream never stands longer.
+          return (
+            connectedAt !== undefined && core.monotonic() - connectedAt >= Math.min(HEALTHY_MS, core.lifetimeMs() / 2)
+          );
+        }
+
+        /** A stream has nobody to tell, so it waits until refreshing works again. */
+        async function renewed(): Promise<Renewal> {
+          for (;;) {
+            const pending = core.renew(sent);
+            const seen = changes;
+            const renewal = await pending;
+            if (!isSubscription || renewal.kind !== 'unavailable' || over) return renewal;
+            connecting(unavailableError(renewal));
+            if (seen === changes) await new Promise<void>((resolve) => (onChange = resolve));
+          }
+        }
+
+        function connecting(error: Failure): void {
+          if (isSubscription && !over) observer.next({ result: { type: 'state', state: 'connecting', error } });
+        }
+
+        async function wait(): Promise<void> {
+          deciding = true;
+          const renewal = await renewed();
+          if (over) return;
+          // Where there is no session it is sent without a token: only the server knows what may be asked without.
+          if (renewal.kind === 'ended') began = core.stamp().epoch;
+          if (renewal.kind === 'unavailable') fail(unavailableError(renewal));
+          else attempt();
+        }
+
+        if (op.signal?.aborted) return abort();
+        op.signal?.addEventListener('abort', abort, { once: true });
+        if (isSubscription) {
+          stopListening = session.subscribe(() => {
+            changes++;
+            onChange();
+            if (deciding || sent.sessionId === undefined || core.stamp().epoch === began) return;
+            // One person's stream is never shown to the next.
+            stop();
+            observer.complete();
+          });
+        }
+        if (core.needsRenewal()) void wait();
+        else attempt();
+        return stop;
+      });
+    };
+}
+
+/**
+ * The `headers` option of the links that send: the access token, where the operations may carry it.
+ * @returns `authorization`, or nothing. For a batch nothing if one of its operations began before the person changed
+ */
+export function authHeaders(session: Session): (o: { op?: Operation; opList?: Operation[] }) => HTTPHeaders {
+  const core = coreOf(session);
+  return ({ op, opList = op ? [op] : [] }) => {
+    const now = core.stamp();
+    const token = core.accessToken();
+    const stamps = opList.map(stampOf);
+    const isAllowed =
+      token !== undefined &&
+      !(opList.length > 0 && opList.every(skipsAuth)) &&
+      stamps.every((stamp) => stamp === undefined || stamp.epoch === now.epoch);
+    // Batch links ask for headers a task after the operation was handed to them: this is the token it travels with.
+    for (const stamp of stamps) {
+      if (!stamp) continue;
+      stamp.serial = isAllowed ? now.serial : 0;
+      stamp.sessionId = isAllowed ? now.sessionId : undefined;
+    }
+    return isAllowed ? { authorization: `Bearer ${token}` } : {};
+  };
+}
+
+/** Whether a call failed because its token could not be renewed. It was not run: it may be sent again, later. */
+export function isUnavailable(error: unknown): boolean {
+  return metaOf(error)?.refresh === 'unavailable';
+}
+
+function unavailableError<TRouter extends AnyRouter>(
+  renewal: Extract<Renewal, { kind: 'unavailable' }>,
+): TRPCClientError<TRouter> {
+  const { cause, retryAfterMs } = renewal;
+  return new TRPCClientError('The session could not be renewed: the server cannot be reached.', {
+    ...(cause instanceof Error && { cause }),
+    meta: { refresh: 'unavailable', retryAfterMs },
+  });
+}
+
+function marked<TError extends { meta?: Record<string, unknown> | undefined }>(
+  error: TError,
+  refresh: 'exhausted' | 'superseded' | 'ended',
+): TError {
+  error.meta = { ...error.meta, refresh };
+  return error;
+}
+
+function metaOf(error: unknown): Record<string, unknown> | undefined {
+  return (error as { meta?: Record<string, unknown> } | null | undefined)?.meta;
+}
+
+/** Never by the HTTP status alone: a batch answers 207, a stream 200. */
+function refusesToken(error: unknown): boolean {
+  const failure = failureOf(error);
+  if (failure) return isTokenFailure(failure.code);
+  const { data, shape, cause } = (error ?? {}) as {
+    data?: { code?: unknown } | null;
+    shape?: { code?: unknown } | null;
+    cause?: { code?: unknown; status?: unknown } | null;
+  };
+  if (data?.code === 'UNAUTHORIZED' || shape?.code === UNAUTHORIZED) return true;
+  // @trpc/client 11.19 makes the error event of an EventSource the shape, later ones the cause; its code is the status.
+  if (shape) return shape.code === 401;
+  const response = metaOf(error)?.response as { status?: unknown } | undefined;
+  return response?.status === 401 || cause?.code === 401 || cause?.status === 401;
+}
+
+const isTokenFailure = (code: string): boolean => code.startsWith('access_token_');
+
+/** Our server refuses a token before anything is run; a bare 401 may come from a mutation that has half happened. */
+function hadNoEffect({ op, error }: { op: Operation; error: unknown }): boolean {
+  const failure = failureOf(error);
+  return (
+    canBeSentTwice(op.input) && (op.type !== 'mutation' || (failure !== undefined && isTokenFailure(failure.code)))
+  );
+}
+
+/** A stream is used up by sending it. */
+function canBeSentTwice(input: unknown): boolean {
+  return !(typeof input === 'object' && input !== null && (Symbol.asyncIterator in input || 'getReader' in input));
+}
+
+/** The server looks for the id in an object, or where there is no input; anything else cannot be resumed. */
+function resumed(input: unknown, lastEventId: string | undefined): unknown {
+  if (lastEventId === undefined || (input !== undefined && input !== null && typeof input !== 'object')) return input;
+  return { ...input, lastEventId };
+}

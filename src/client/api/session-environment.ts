@@ -1,0 +1,108 @@
+/** Everything the session takes from the browser, so that a test can take its place. `null`: not there, which is always allowed. */
+export interface SessionEnvironment {
+  /** Wall clock, in milliseconds: goes on while the machine sleeps, and jumps when somebody sets it. */
+  now(): number;
+  /** In milliseconds: never jumps, but may stand still while the machine sleeps. */
+  monotonic(): number;
+  /** From 0 up to, not including, 1. */
+  random(): number;
+  /** Calls `run` once after `ms` milliseconds. Answers how to call it off. */
+  setTimer(run: () => void, ms: number): () => void;
+  locks: TabLocks | null;
+  openChannel: ((name: string, receive: (message: unknown) => void) => TabChannel) | null;
+  storage: MarkerStorage | null;
+  page: PageEvents;
+}
+
+/** The part of `navigator.locks` that is used. */
+export interface TabLocks {
+  request(
+    name: string,
+    options: { signal?: AbortSignal; steal?: boolean },
+    hold: () => Promise<void>,
+  ): Promise<unknown>;
+}
+
+export interface TabChannel {
+  /** To every other tab, never to this one. */
+  post(message: unknown): void;
+  close(): void;
+}
+
+export type MarkerStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
+
+/** `wake`: the page is looked at again. `hide` and `show`: it leaves for, or comes back from, the back-forward cache. */
+export type PageEvent = 'wake' | 'online' | 'hide' | 'show';
+
+export interface PageEvents {
+  visible(): boolean;
+  online(): boolean;
+  /** Answers how to stop listening. */
+  listen(receive: (event: PageEvent) => void): () => void;
+}
+
+/** The browser, or as much of it as there is: in Node no page and no storage. Nothing here throws. */
+export function defaultEnvironment(): SessionEnvironment {
+  return {
+    now: () => Date.now(),
+    monotonic: () => performance.now(),
+    random: () => Math.random(),
+    setTimer(run, ms) {
+      const timer = setTimeout(run, ms);
+      unref(timer);
+      return () => clearTimeout(timer);
+    },
+    locks: attempt(() => globalThis.navigator.locks.request)
+      ? { request: (name, options, hold) => globalThis.navigator.locks.request(name, options, hold) }
+      : null,
+    openChannel:
+      typeof BroadcastChannel === 'undefined'
+        ? null
+        : (name, receive) => {
+            const channel = new BroadcastChannel(name);
+            unref(channel);
+            channel.addEventListener('message', (event: MessageEvent<unknown>) => receive(event.data));
+            return { post: channel.postMessage.bind(channel), close: () => channel.close() };
+          },
+    // Where cookies are blocked, merely naming it throws a SecurityError.
+    storage: attempt(() => globalThis.localStorage) ?? null,
+    page: {
+      visible: () => globalThis.document?.visibilityState !== 'hidden',
+      online: () => globalThis.navigator?.onLine ?? true,
+      listen,
+    },
+  };
+}
+
+function listen(receive: (event: PageEvent) => void): () => void {
+  const controller = new AbortController();
+  const on = (target: EventTarget | undefined, type: string, event: PageEvent) =>
+    target?.addEventListener?.(type, () => receive(event), { signal: controller.signal });
+  const page = globalThis.document;
+  page?.addEventListener(
+    'visibilitychange',
+    () => {
+      if (page.visibilityState === 'visible') receive('wake');
+    },
+    { signal: controller.signal },
+  );
+  // A frozen page that is thawed while in view tells nothing else.
+  on(page, 'resume', 'wake');
+  on(globalThis, 'online', 'online');
+  on(globalThis, 'pagehide', 'hide');
+  on(globalThis, 'pageshow', 'show');
+  return () => controller.abort();
+}
+
+/** In Node, a timer or a channel would keep the process alive. */
+function unref(handle: unknown): void {
+  (handle as { unref?: () => void }).unref?.();
+}
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}

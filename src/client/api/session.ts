@@ -1,0 +1,743 @@
+/**
+ * Who is signed in on this page, and the access token that proves it. Framework-free; the refresh link works on it.
+ *
+ *   unknown ──granted──▶ signed-in ⇄ stale (the token is known to be dead, the session is not)
+ *      └────ended────▶ signed-out ◀──ended, logged out──┘
+ *
+ * Beside it at most one *flight*: a refresh under way. Three things make it right, whatever order answers arrive in:
+ * - `serial` counts the tokens taken. A refusal of an older token than the current one asks for no refresh.
+ * - `epoch` counts changes of person or session, at once and before anything else. What began under another is void.
+ * - the server gives racing refreshes the same generation of the session, so a race between tabs has no loser.
+ * Locks, channel and storage (session-tabs.ts) only make that cheaper.
+ */
+import { grantSchema, type Grant, type User } from '../../shared/auth.ts';
+import { sessionEndReasons, type SessionEndReason } from '../../shared/failures.ts';
+import { defaultEnvironment, type PageEvent, type SessionEnvironment } from './session-environment.ts';
+import { createTabs, type TabMessage } from './session-tabs.ts';
+
+export type { Grant, SessionEnvironment, User };
+
+/** What a refresh came to. Only `ended` is definite: the session is over. */
+export type RefreshOutcome =
+  | { kind: 'granted'; grant: Grant }
+  | { kind: 'ended'; reason: SessionEndReason }
+  | { kind: 'unavailable'; retryAfterMs?: number; cause?: unknown };
+
+export interface SessionOptions {
+  /** A plain request, never through a client that waits for this session. Must not use `keepalive`. */
+  refresh(o: { signal: AbortSignal }): Promise<RefreshOutcome>;
+  /** Ends the session on the server; rejects if the server could not be told. */
+  logout(o: { signal: AbortSignal }): Promise<void>;
+  /** Of the lock, the channel and the marker: what the tabs of one app have in common. */
+  name?: string;
+  /** When a refresh, or a logout, is given up. */
+  refreshTimeoutMs?: number;
+  /** How long to wait for the refresh of another tab. By default longer than that can take. */
+  lockTimeoutMs?: number;
+  /** Refreshing ahead of time, while the page is looked at: how long before the token expires, and spread by how much. */
+  proactive?: false | { leadMs?: number; jitterMs?: number };
+  /** The rest after a refresh that could not be had; doubles with each. */
+  cooldown?: { baseMs: number; maxMs: number };
+  /** Asks the server at start even where a working storage says that nobody has logged in here. Costs every guest a refused request. */
+  refreshOnFirstVisit?: boolean;
+  environment?: Partial<SessionEnvironment>;
+}
+
+export type SessionState =
+  | { status: 'unknown' }
+  | { status: 'signed-in'; user: User; session: { id: string; generation: number }; stale: boolean }
+  | { status: 'signed-out'; reason?: string };
+
+export interface Session {
+  /** The same object until it changes. `reason` is a `SessionEndReason`, `logout`, or absent for who never logged in. */
+  readonly state: SessionState;
+  /** @returns how to stop listening */
+  subscribe(listener: () => void): () => void;
+  /** Signs in silently, from the cookie. Settles when the first refresh has, whatever the answer; never rejects. */
+  start(): Promise<void>;
+  /** Takes the answer of register or login. @throws TypeError if it is no grant */
+  signIn(grant: Grant): void;
+  /** Signs out at once. Resolves when the server was told, or could not be, which is remembered and tried again. */
+  signOut(): Promise<void>;
+  /** The server says, on another way than a refresh, that the session `sessionId` is over. Other tabs hear of it. */
+  ended(reason: SessionEndReason, sessionId: string): void;
+  /** The person signed in has changed their data. Other tabs hear of it. */
+  userChanged(user: User): void;
+  dispose(): void;
+}
+
+/** What came of waiting for a usable token. `superseded`: who asked belongs to another epoch. */
+export type Renewal =
+  | { kind: 'ready' }
+  | { kind: 'unavailable'; retryAfterMs: number; cause?: unknown }
+  | { kind: 'ended' }
+  | { kind: 'superseded' };
+
+/** Which token an attempt was sent with. `serial` 0: none. */
+export interface Stamp {
+  epoch: number;
+  serial: number;
+  sessionId?: string | undefined;
+}
+
+/** What only the link may use. */
+export interface SessionCore {
+  /** Of the current token. */
+  stamp(): Stamp;
+  accessToken(): string | undefined;
+  /** Whether an operation has to wait for `renew` before it is sent. */
+  needsRenewal(): boolean;
+  /** A usable token, newer than the one `from` was sent with. */
+  renew(from: Stamp): Promise<Renewal>;
+  /** A token that was fetched because of a refusal has itself been refused. */
+  refusedAgain(from: Stamp): void;
+  /** Of the current token, in milliseconds. */
+  lifetimeMs(): number;
+  monotonic(): number;
+}
+
+interface Token {
+  grant: Grant;
+  lifetimeMs: number;
+  refreshAtAgeMs: number;
+  /** Both clocks, since each misses something: see SessionEnvironment. */
+  wall: number;
+  monotonic: number;
+}
+
+interface Flight {
+  readonly controller: AbortController;
+  /** Of the token that was current when it began. */
+  readonly serial: number;
+  readonly result: Promise<Renewal>;
+  readonly settle: (result: Renewal) => void;
+  /** The request is under way; before that, it waits for other tabs. */
+  sent: boolean;
+}
+
+const REFRESH_TIMEOUT_MS = 10_000;
+/** Beyond the timeout of a refresh: then a holder of the lock that lives has let go of it. */
+const LOCK_MARGIN_MS = 2_000;
+const LOGOUT_LOCK_MS = 3_000;
+const LEAD_MS = 60_000;
+const JITTER_MS = 10_000;
+/** A token that lives shorter than this is refreshed when needed, not in a circle. */
+const PROACTIVE_MIN_MS = 5_000;
+const PROACTIVE_SHARE = 0.75;
+const COOLDOWN = { baseMs: 1_000, maxMs: 30_000 };
+/** How long another tab gets to hand over a token that the marker says it has. */
+const NEED_MS = 150;
+/** setTimeout takes 32 bits; more fires at once (HTML, timers: "timer initialization steps"). */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+/** Ends remembered, against messages that were under way. */
+const ENDS_MAX = 16;
+
+const cores = new WeakMap<Session, SessionCore>();
+
+/** @throws TypeError for a session that `createSession` has not made */
+export function coreOf(session: Session): SessionCore {
+  const core = cores.get(session);
+  if (!core) throw new TypeError('Not a session made by createSession().');
+  return core;
+}
+
+/** Makes the session of a page: one, at module level. Does nothing until `start`, or until an operation needs it. */
+export function createSession(options: SessionOptions): Session {
+  const environment = { ...defaultEnvironment(), ...options.environment };
+  const tabs = createTabs(options.name ?? 'latchkey', environment, onMessage);
+  const refreshTimeoutMs = options.refreshTimeoutMs ?? REFRESH_TIMEOUT_MS;
+  const lockTimeoutMs = options.lockTimeoutMs ?? refreshTimeoutMs + LOCK_MARGIN_MS;
+  const { baseMs, maxMs } = options.cooldown ?? COOLDOWN;
+  const listeners = new Set<() => void>();
+
+  let state: SessionState = { status: 'unknown' };
+  let token: Token | undefined;
+  let stale = false;
+  let serial = 0;
+  let epoch = 0;
+  let flight: Flight | undefined;
+  /** The server has ended the session, but the token still works: until it expires. */
+  let doomed: SessionEndReason | undefined;
+  let failures = 0;
+  /** By the monotonic clock. */
+  let restUntil = 0;
+  let restOrdered = false;
+  let started: Promise<void> | undefined;
+  let logout: { controller: AbortController; done: Promise<void> } | undefined;
+  let logoutUnsent = false;
+  let disposed = false;
+  let untold = false;
+  let cancelAlarm: (() => void) | undefined;
+  /** Sessions that are over, and since when by the wall clock. */
+  const ends = new Map<string, number>();
+
+  // --- state ---------------------------------------------------------------------------------------------------------
+
+  function publish(next: SessionState, always = false): void {
+    if (!always && JSON.stringify(next) === JSON.stringify(state)) return;
+    state = next;
+    untold = true;
+  }
+
+  function publishToken(always = false): void {
+    if (!token) return;
+    const { user, session } = token.grant;
+    publish({ status: 'signed-in', user, session, stale }, always);
+  }
+
+  /** Separate from `publish`, so that nobody's code runs while the lock is held. */
+  function notify(): void {
+    if (!untold) return;
+    untold = false;
+    for (const listener of new Set(listeners)) {
+      try {
+        listener();
+      } catch (error) {
+        // One listener's mistake must reach window.onerror, and neither the other listeners nor the session.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+
+  const ageMs = ({ wall, monotonic }: Token) => Math.max(environment.now() - wall, environment.monotonic() - monotonic);
+  const isExpired = () => !!token && ageMs(token) >= token.lifetimeMs;
+  const isUsable = () => !!token && !stale && !isExpired();
+  const expiresAt = ({ wall, lifetimeMs }: Token) => wall + lifetimeMs;
+  const restMs = () => Math.max(0, restUntil - environment.monotonic());
+
+  function accept(grant: Grant): void {
+    const lifetimeMs = grant.expiresIn * 1000;
+    const { leadMs = LEAD_MS, jitterMs = JITTER_MS } = options.proactive || {};
+    const share = lifetimeMs * PROACTIVE_SHARE;
+    const dueMs = Math.max(lifetimeMs - leadMs, share, PROACTIVE_MIN_MS);
+    token = {
+      grant,
+      lifetimeMs,
+      refreshAtAgeMs: dueMs - environment.random() * Math.min(jitterMs, dueMs / 10),
+      wall: environment.now(),
+      monotonic: environment.monotonic(),
+    };
+    serial++;
+    stale = false;
+    doomed = undefined;
+    failures = 0;
+    restUntil = 0;
+    publishToken();
+    schedule();
+  }
+
+  /** Everything that began before is void from here on. */
+  function newEpoch(): void {
+    epoch++;
+    token = undefined;
+    stale = false;
+    doomed = undefined;
+    failures = 0;
+    restUntil = 0;
+  }
+
+  function leave(sid: string | undefined, reason: string | undefined): void {
+    newEpoch();
+    if (sid !== undefined) {
+      ends.delete(sid);
+      ends.set(sid, environment.now());
+      for (const oldest of ends.keys()) if (ends.size > ENDS_MAX) ends.delete(oldest);
+    }
+    publish(reason === undefined ? { status: 'signed-out' } : { status: 'signed-out', reason }, true);
+    schedule();
+  }
+
+  /** The server has said so. */
+  function end(reason: SessionEndReason): void {
+    const marker = tabs.marker();
+    const sid = token?.grant.session.id ?? marker?.sid;
+    leave(sid, reason);
+    if (sid === undefined) return;
+    // Not over the marker of somebody who has logged in since.
+    if (marker?.sid === sid) tabs.mark({ ...marker, state: 'ended' });
+    tabs.post({ kind: 'ended', sid, reason });
+  }
+
+  function isOver(sid: string): boolean {
+    const marker = tabs.marker();
+    return ends.has(sid) || (marker?.sid === sid && marker.state !== 'active');
+  }
+
+  function become(grant: Grant): void {
+    newEpoch();
+    // Its answer would delete the cookie that has just been set.
+    logout?.controller.abort();
+    logoutUnsent = false;
+    endFlight({ kind: 'superseded' });
+    started ??= Promise.resolve();
+    ends.delete(grant.session.id);
+    accept(grant);
+    publishToken(true);
+  }
+
+  // --- the refresh ---------------------------------------------------------------------------------------------------
+
+  function launch(): Flight {
+    cancelAlarm?.();
+    const { promise, resolve } = Promise.withResolvers<Renewal>();
+    const mine: Flight = { controller: new AbortController(), serial, result: promise, settle: resolve, sent: false };
+    flight = mine;
+    void fly(mine);
+    return mine;
+  }
+
+  async function fly(mine: Flight): Promise<void> {
+    const { signal } = mine.controller;
+    const result = await tabs.underLock(signal, lockTimeoutMs, true, () => ask(mine));
+    if (flight === mine) {
+      flight = undefined;
+      mine.settle(result);
+      schedule();
+    }
+    notify();
+  }
+
+  /** It is over at once: its waiters go on, the lock is let go, and an answer that still comes is not looked at. */
+  function endFlight(result: Renewal): void {
+    const ending = flight;
+    flight = undefined;
+    ending?.settle(result);
+    ending?.controller.abort();
+  }
+
+  /** Under the lock: no code of anybody else may be waited for here, except `refresh`, which is bounded. Never rejects. */
+  async function ask(mine: Flight): Promise<Renewal> {
+    const { signal } = mine.controller;
+    const over: Renewal = { kind: 'superseded' };
+    if (flight !== mine) return over;
+    const sid = token?.grant.session.id;
+    const marker = tabs.marker();
+    if (marker && marker.state !== 'active' && (sid === undefined || sid === marker.sid)) {
+      leave(marker.sid, undefined);
+      return { kind: 'ended' };
+    }
+    if (token && marker && marker.sid === sid && marker.generation > token.grant.session.generation) {
+      tabs.post({ kind: 'need', sid, generation: token.grant.session.generation });
+      await pause(signal, NEED_MS);
+      // A token that has come has ended this flight.
+      if (flight !== mine) return over;
+    }
+    mine.sent = true;
+    const outcome = await bounded(mine.controller, options.refresh).then(parseOutcome, unavailable);
+    // The commit guard: a logout, a login or another tab was faster.
+    return flight === mine ? commit(outcome, mine) : over;
+  }
+
+  function commit(outcome: RefreshOutcome, mine: Flight): Renewal {
+    switch (outcome.kind) {
+      case 'granted':
+        return take(outcome.grant, mine);
+      case 'ended': {
+        const { reason } = outcome;
+        if (isUsable() && (reason === 'none' || reason === 'expired')) {
+          doomed = reason;
+          return { kind: 'ready' };
+        }
+        end(reason);
+        return { kind: 'ended' };
+      }
+      case 'unavailable':
+        return give(outcome, mine);
+    }
+  }
+
+  function take(grant: Grant, mine: Flight): Renewal {
+    const { id, generation } = grant.session;
+    // Another tab has logged out meanwhile: logout wins.
+    if (isOver(id)) {
+      leave(id, 'logout');
+      return { kind: 'ended' };
+    }
+    const known = token?.grant.session;
+    const switched = known !== undefined && known.id !== id;
+    // Of equal generations the later asked is the newer, unless another tab has handed one over in between.
+    if (known && !switched && (generation < known.generation || (serial > mine.serial && !isNewer(grant)))) {
+      return give(unavailable(new Error('The server answered with an older generation of the session.')), mine);
+    }
+    if (switched) newEpoch();
+    accept(grant);
+    if (switched) publishToken(true);
+    remember('active');
+    tell('token');
+    return switched ? { kind: 'superseded' } : { kind: 'ready' };
+  }
+
+  function give({ retryAfterMs = 0, cause }: Extract<RefreshOutcome, { kind: 'unavailable' }>, mine: Flight): Renewal {
+    if (serial > mine.serial && isUsable()) return { kind: 'ready' };
+    rest(Math.max(retryAfterMs, backoffMs(failures++)), retryAfterMs > 0);
+    return { kind: 'unavailable', retryAfterMs: restMs(), cause };
+  }
+
+  const backoffMs = (count: number) => Math.min(maxMs, baseMs * 2 ** count) * (0.5 + environment.random() / 2);
+
+  function rest(ms: number, ordered: boolean): void {
+    restUntil = environment.monotonic() + ms;
+    restOrdered = ordered;
+  }
+
+  /** By generation, then by when they expire. A copy of a token that is known to be dead is not newer. */
+  function isNewer({ accessToken, expiresIn, session }: Grant): boolean {
+    if (!token) return true;
+    const { grant } = token;
+    if (session.generation !== grant.session.generation) return session.generation > grant.session.generation;
+    return accessToken !== grant.accessToken && (stale || environment.now() + expiresIn * 1000 > expiresAt(token));
+  }
+
+  function remember(markerState: 'active' | 'logout-pending'): void {
+    if (!token) return;
+    const { id, generation } = token.grant.session;
+    tabs.mark({ sid: id, generation, state: markerState });
+  }
+
+  function tell(kind: 'token' | 'login'): void {
+    if (!token) return;
+    const message = { grant: token.grant, expiresAt: expiresAt(token) };
+    tabs.post(kind === 'token' ? { kind, ...message } : { kind, ...message, at: environment.now() });
+  }
+
+  /**
+   * Settles like `work`, or at once when `controller` is aborted; aborts it when the time is up. Whether `work` heeds
+   * its signal does not matter.
+   */
+  function bounded<T>(controller: AbortController, work: (o: { signal: AbortSignal }) => Promise<T>): Promise<T> {
+    const { signal } = controller;
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const onAbort = () => reject(signal.reason);
+    const cancelTimer = environment.setTimer(
+      () => controller.abort(new DOMException('The server took too long.', 'TimeoutError')),
+      refreshTimeoutMs,
+    );
+    signal.addEventListener('abort', onAbort, { once: true });
+    // Called in an async function, what it throws is a rejection, and what it answers may be no promise.
+    const call = async () => work({ signal });
+    call().then(resolve, reject);
+    return promise.finally(() => {
+      cancelTimer();
+      signal.removeEventListener('abort', onAbort);
+    });
+  }
+
+  function pause(signal: AbortSignal, ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancelTimer = environment.setTimer(resolve, ms);
+    const onAbort = () => resolve();
+    signal.addEventListener('abort', onAbort, { once: true });
+    return promise.finally(() => {
+      cancelTimer();
+      signal.removeEventListener('abort', onAbort);
+    });
+  }
+
+  // --- time ----------------------------------------------------------------------------------------------------------
+
+  /** Until there is something to do in the background. */
+  function dueInMs(): number | undefined {
+    if (disposed || flight) return;
+    if (state.status === 'signed-out') return logoutUnsent && !logout ? restMs() : undefined;
+    if (!token) return started && restMs();
+    const age = ageMs(token);
+    if (doomed) return token.lifetimeMs - age;
+    if (stale || failures > 0) return restMs();
+    return options.proactive === false ? undefined : Math.max(restMs(), token.refreshAtAgeMs - age);
+  }
+
+  function schedule(): void {
+    cancelAlarm?.();
+    const ms = dueInMs();
+    if (ms !== undefined) cancelAlarm = environment.setTimer(tick, Math.min(Math.max(0, ms), TIMER_MAX_MS));
+  }
+
+  function tick(): void {
+    const ms = dueInMs();
+    if (ms === undefined) return;
+    if (ms > 0) return schedule();
+    if (doomed) end(doomed);
+    // A hidden page waits until it is looked at: of many tabs, one refreshes, and tells the others.
+    else if (environment.page.visible() && environment.page.online()) {
+      if (state.status === 'signed-out') void sendLogout(true);
+      else launch();
+    }
+    notify();
+  }
+
+  function onPage(event: PageEvent): void {
+    if (event === 'hide') {
+      // A lock or an open request would keep the page out of the back-forward cache.
+      endFlight({ kind: 'unavailable', retryAfterMs: 0 });
+      cancelAlarm?.();
+      tabs.close();
+      return;
+    }
+    // What failed for want of a network may be tried again; what the server has asked for stands.
+    if (event === 'online' && !restOrdered) restUntil = 0;
+    tabs.open();
+    reconcile();
+    tick();
+    notify();
+  }
+
+  /** While this tab slept, others may have logged out, or in as somebody else: the marker knows. */
+  function reconcile(): void {
+    const marker = tabs.marker();
+    if (!marker || !started) return;
+    const sid = token?.grant.session.id;
+    const active = marker.state === 'active';
+    if (state.status === 'signed-out') {
+      logoutUnsent ||= marker.state === 'logout-pending';
+      if (active && !ends.has(marker.sid)) forget();
+    } else if (!active && (sid !== undefined || !flight)) {
+      leave(sid, 'logout');
+      endFlight({ kind: 'ended' });
+    } else if (active && sid !== undefined && sid !== marker.sid) forget();
+  }
+
+  function forget(): void {
+    newEpoch();
+    endFlight({ kind: 'superseded' });
+    publish({ status: 'unknown' }, true);
+    schedule();
+  }
+
+  // --- other tabs ----------------------------------------------------------------------------------------------------
+
+  function onMessage(message: TabMessage): void {
+    const mine = token?.grant.session;
+    switch (message.kind) {
+      case 'token':
+        onToken(message.grant);
+        break;
+      case 'login': {
+        const { id } = message.grant.session;
+        const marker = tabs.marker();
+        const since = Math.max(ends.get(id) ?? -Infinity, marker && marker.sid !== id ? marker.at : -Infinity);
+        if (mine?.id === id) onToken(message.grant);
+        // Not one that was under way while something later happened.
+        else if (message.at > since) become(message.grant);
+        break;
+      }
+      case 'need':
+        if (mine?.id === message.sid && mine.generation > message.generation && isUsable()) tell('token');
+        break;
+      case 'ended':
+        if (mine?.id === message.sid) {
+          leave(message.sid, message.reason);
+          endFlight({ kind: 'ended' });
+        } else ends.set(message.sid, environment.now());
+        break;
+      case 'user':
+        if (token && mine?.id === message.sid && token.grant.user.id === message.user.id)
+          changeUser(token, message.user);
+        break;
+    }
+    notify();
+  }
+
+  function onToken(grant: Grant): void {
+    const { id } = grant.session;
+    const known = token?.grant.session.id;
+    const marker = tabs.marker();
+    const named = marker?.sid === id && marker.state === 'active';
+    if (isOver(id)) return;
+    if (known === undefined && state.status === 'unknown') {
+      if (marker && !named) return;
+      started ??= Promise.resolve();
+    } else if (known !== id) {
+      // Its login was missed. Without a marker nobody can tell which of the two is the later: the cookie will.
+      if (named) become(grant);
+      return;
+    } else if (!isNewer(grant)) return;
+    accept(grant);
+    // A request that is under way is left alone, so that its cookie is not lost.
+    if (flight && !flight.sent) endFlight({ kind: 'ready' });
+  }
+
+  function changeUser(current: Token, user: User): void {
+    current.grant = { ...current.grant, user };
+    publishToken();
+  }
+
+  // --- logging out ---------------------------------------------------------------------------------------------------
+
+  /** Settles when the server was told or the attempt failed. `again`: only if no other tab has done it meanwhile. */
+  function sendLogout(again: boolean): Promise<void> {
+    if (logout) return logout.done;
+    const controller = new AbortController();
+    const call = async () => {
+      const marker = tabs.marker();
+      if (again && marker && marker.state !== 'logout-pending') return;
+      await bounded(controller, options.logout);
+    };
+    const attempt = async () => {
+      try {
+        await tabs.underLock(controller.signal, LOGOUT_LOCK_MS, false, call);
+        logoutUnsent = false;
+        const marker = tabs.marker();
+        if (marker?.state === 'logout-pending') tabs.mark({ ...marker, state: 'ended' });
+      } catch {
+        // Called off by a login: that has ended the session of the old cookie too.
+        if (state.status !== 'signed-out') return;
+        logoutUnsent = true;
+        rest(backoffMs(failures++), false);
+      } finally {
+        logout = undefined;
+        schedule();
+      }
+    };
+    const done = attempt();
+    logout = { controller, done };
+    return done;
+  }
+
+  async function boot(): Promise<void> {
+    const marker = tabs.marker();
+    if (marker ? marker.state !== 'active' : !options.refreshOnFirstVisit && tabs.remembers()) {
+      leave(undefined, undefined);
+      logoutUnsent = marker?.state === 'logout-pending';
+      if (logoutUnsent) void sendLogout(true);
+      notify();
+    } else await launch().result;
+  }
+
+  const session: Session = {
+    get state() {
+      return state;
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    start() {
+      if (disposed) return Promise.resolve();
+      return (started ??= boot());
+    },
+    signIn(grant) {
+      const parsed = grantSchema.safeParse(grant).data;
+      if (!parsed) throw new TypeError('signIn() takes the grant that register or login has answered.');
+      if (disposed) return;
+      become(parsed);
+      remember('active');
+      tell('login');
+      notify();
+    },
+    signOut() {
+      if (disposed) return Promise.resolve();
+      if (state.status === 'signed-out') return logout?.done ?? (logoutUnsent ? sendLogout(false) : Promise.resolve());
+      const marker = tabs.marker();
+      const { id: sid, generation } = token?.grant.session ?? { id: marker?.sid, generation: marker?.generation ?? 1 };
+      started ??= Promise.resolve();
+      leave(sid, 'logout');
+      endFlight({ kind: 'superseded' });
+      // Written before the server is asked: without a network it must hold over a reload.
+      tabs.mark({ sid: sid ?? '', generation, state: 'logout-pending' });
+      if (sid !== undefined) tabs.post({ kind: 'ended', sid, reason: 'logout' });
+      const done = sendLogout(false);
+      notify();
+      return done;
+    },
+    ended(reason, sessionId) {
+      if (token?.grant.session.id !== sessionId) return;
+      end(reason);
+      endFlight({ kind: 'ended' });
+      notify();
+    },
+    userChanged(user) {
+      if (token?.grant.user.id !== user.id) return;
+      changeUser(token, user);
+      tabs.post({ kind: 'user', sid: token.grant.session.id, user });
+      notify();
+    },
+    dispose() {
+      if (disposed) return;
+      newEpoch();
+      disposed = true;
+      endFlight({ kind: 'superseded' });
+      logout?.controller.abort();
+      cancelAlarm?.();
+      stopListening();
+      tabs.close();
+      // Open streams hear of the new epoch, and close.
+      untold = true;
+      notify();
+      listeners.clear();
+    },
+  };
+
+  cores.set(session, {
+    stamp: () => ({ epoch, serial: token ? serial : 0, sessionId: token?.grant.session.id }),
+    accessToken: () => token?.grant.accessToken,
+    needsRenewal() {
+      if (disposed || state.status === 'signed-out') return false;
+      // One that is refused although it is fresh is still sent: the refusal may be about that one procedure.
+      return !token || isExpired() || (stale && (flight !== undefined || failures > 0));
+    },
+    async renew(from) {
+      if (disposed || from.epoch !== epoch) return { kind: 'superseded' };
+      if (!started) void session.start();
+      if (from.epoch !== epoch) return { kind: 'ended' };
+      if (state.status === 'signed-out') return { kind: 'ended' };
+      if (from.serial < serial && isUsable()) return { kind: 'ready' };
+      if (doomed) {
+        end(doomed);
+        notify();
+        return { kind: 'ended' };
+      }
+      stale = token !== undefined;
+      publishToken();
+      const retryAfterMs = restMs();
+      const renewal: Renewal | Promise<Renewal> = flight
+        ? flight.result
+        : retryAfterMs > 0
+          ? { kind: 'unavailable', retryAfterMs }
+          : launch().result;
+      notify();
+      return renewal;
+    },
+    refusedAgain(from) {
+      if (from.epoch !== epoch || from.serial !== serial || !token || flight) return;
+      stale = true;
+      rest(backoffMs(0), false);
+      publishToken();
+      schedule();
+      notify();
+    },
+    lifetimeMs: () => token?.lifetimeMs ?? Infinity,
+    monotonic: () => environment.monotonic(),
+  });
+
+  tabs.open();
+  const stopListening = environment.page.listen(onPage);
+  return session;
+}
+
+function parseOutcome(outcome: RefreshOutcome): RefreshOutcome {
+  switch (outcome?.kind) {
+    case 'granted': {
+      const grant = grantSchema.safeParse(outcome.grant).data;
+      if (grant) return { kind: 'granted', grant };
+      break;
+    }
+    case 'ended':
+      if (sessionEndReasons.includes(outcome.reason)) return outcome;
+      break;
+    case 'unavailable': {
+      const ms = outcome.retryAfterMs;
+      return {
+        ...unavailable(outcome.cause),
+        ...(ms !== undefined && ms >= 0 && Number.isFinite(ms) && { retryAfterMs: ms }),
+      };
+    }
+  }
+  // Without what came: there may be a token in it.
+  return unavailable(new TypeError('The refresh was not answered in a form that is known.'));
+}
+
+function unavailable(cause: unknown): Extract<RefreshOutcome, { kind: 'unavailable' }> {
+  return { kind: 'unavailable', cause };
+}

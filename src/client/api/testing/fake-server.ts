@@ -1,0 +1,178 @@
+import { TRPCClientError, type Operation, type TRPCLink } from '@trpc/client';
+import { observable } from '@trpc/server/observable';
+import type { AnyRouter } from '@trpc/server';
+import type { Failure } from '../../../shared/failures.ts';
+import type { Grant, RefreshOutcome, User } from '../session.ts';
+
+export const person = (name: string): User => ({
+  id: `user-${name}`,
+  username: name,
+  email: `${name}@example.com`,
+  createdAt: '2030-01-01T00:00:00.000Z',
+});
+
+/** A grant as a server would answer it; its token is a secret that tests look for. */
+export function grantOf({ sid = 's1', generation = 1, name = 'ann', expiresIn = 900, token = '' } = {}): Grant {
+  const accessToken = token || `secret-${sid}-${generation}-${expiresIn}`;
+  return { accessToken, expiresIn, session: { id: sid, generation }, user: person(name) };
+}
+
+/** The error that a link answers when the server has refused with `failure`. */
+export function refusal(failure: Failure | undefined, code = 'UNAUTHORIZED'): TRPCClientError<AnyRouter> {
+  return TRPCClientError.from({
+    error: {
+      code: code === 'UNAUTHORIZED' ? -32001 : -32603,
+      message: code,
+      data: { code, ...(failure && { failure }) },
+    },
+  });
+}
+
+interface Cookie {
+  sid: string;
+  generation: number;
+}
+
+/**
+ * The protocol of DESIGN.md, section 2, as far as a client can see it without clocks: a copy of the generation before the
+ * current one is answered with the current one, an older one is theft. One cookie jar, so one browser.
+ */
+export function fakeServer({ expiresIn = 900 } = {}) {
+  const sessions = new Map<string, { name: string; generation: number; ended?: 'revoked' | 'reused' }>();
+  const tokens = new Map<string, { sid: string; expired: boolean }>();
+  const seen = { refreshes: 0, inFlight: 0, mostInFlight: 0, logouts: 0, reuses: 0 };
+  const effects = new Map<number, number>();
+  let jar: Cookie | undefined;
+  let count = 0;
+
+  function grant(sid: string): Grant {
+    const { name, generation } = sessions.get(sid)!;
+    const accessToken = `secret-${sid}-${generation}-${++count}`;
+    tokens.set(accessToken, { sid, expired: false });
+    return { accessToken, expiresIn, session: { id: sid, generation }, user: person(name) };
+  }
+
+  function end(sid: string | undefined, reason: 'revoked' | 'reused') {
+    const row = sid === undefined ? undefined : sessions.get(sid);
+    if (row) row.ended ??= reason;
+  }
+
+  function redeem(cookie: Cookie | undefined): { outcome: RefreshOutcome; cookie?: Cookie } {
+    const row = cookie && sessions.get(cookie.sid);
+    if (!cookie || !row) return { outcome: { kind: 'ended', reason: 'none' } };
+    if (row.ended) return { outcome: { kind: 'ended', reason: row.ended } };
+    if (cookie.generation < row.generation - 1) {
+      seen.reuses++;
+      end(cookie.sid, 'reused');
+      return { outcome: { kind: 'ended', reason: 'reused' } };
+    }
+    if (cookie.generation === row.generation) row.generation++;
+    return {
+      outcome: { kind: 'granted', grant: grant(cookie.sid) },
+      cookie: { sid: cookie.sid, generation: row.generation },
+    };
+  }
+
+  return {
+    seen,
+    effects,
+    sessions,
+    sidOf: (token: string) => tokens.get(token)?.sid,
+    /** The answer of `auth.login`; ends the session whose cookie came along. */
+    logIn(name: string): Grant {
+      end(jar?.sid, 'revoked');
+      const sid = `s${sessions.size + 1}`;
+      sessions.set(sid, { name, generation: 1 });
+      jar = { sid, generation: 1 };
+      return grant(sid);
+    },
+    /** @param network decides when the request and when its answer arrive; throws where either is lost */
+    refresh: (network: (leg: 'request' | 'answer') => Promise<unknown> = async () => undefined) =>
+      async function refresh({ signal }: { signal: AbortSignal }): Promise<RefreshOutcome> {
+        const sent = jar;
+        seen.refreshes++;
+        seen.mostInFlight = Math.max(seen.mostInFlight, ++seen.inFlight);
+        const onAbort = () => seen.inFlight--;
+        signal.addEventListener('abort', onAbort, { once: true });
+        try {
+          await network('request');
+          signal.throwIfAborted();
+          const { outcome, cookie } = redeem(sent);
+          await network('answer');
+          signal.throwIfAborted();
+          if (cookie) jar = cookie;
+          return outcome;
+        } finally {
+          signal.removeEventListener('abort', onAbort);
+          if (!signal.aborted) seen.inFlight--;
+        }
+      },
+    logout: (network: () => Promise<unknown> = async () => undefined) =>
+      async function logout({ signal }: { signal: AbortSignal }): Promise<void> {
+        const sent = jar;
+        seen.logouts++;
+        await network();
+        end(sent?.sid, 'revoked');
+        await network();
+        signal.throwIfAborted();
+        if (jar?.sid === sent?.sid) jar = undefined;
+      },
+    /** What the server says to a protected call, or nothing where it runs it. */
+    refuses(authorization: string | undefined): Failure | undefined {
+      if (authorization === undefined) return { code: 'access_token_missing' };
+      const token = tokens.get(authorization.replace('Bearer ', ''));
+      if (!token) return { code: 'access_token_invalid' };
+      const reason = sessions.get(token.sid)?.ended;
+      if (reason) return { code: 'session_ended', reason };
+      return token.expired ? { code: 'access_token_expired' } : undefined;
+    },
+    expire() {
+      for (const token of tokens.values()) token.expired = true;
+    },
+    /** "Log out everywhere", or a changed password. */
+    revokeAll() {
+      for (const sid of sessions.keys()) end(sid, 'revoked');
+    },
+    clearCookie() {
+      jar = undefined;
+    },
+  };
+}
+export type FakeServer = ReturnType<typeof fakeServer>;
+
+type Headers = (o: { op: Operation }) => unknown;
+export interface Sent {
+  op: Operation;
+  authorization: string | undefined;
+  /** The caller is no longer interested. */
+  isCancelled: () => boolean;
+  next: (data: unknown, id?: string) => void;
+  state: (result: { type: 'started' } | { type: 'state'; state: 'connecting' | 'pending'; error: null }) => void;
+  fail: (error: TRPCClientError<AnyRouter>) => void;
+  complete: () => void;
+}
+
+/** An ending link that hands each dispatch to `answer`, with the header of the moment, a microtask after it was subscribed. */
+export function endingLink(headers: Headers, answer: (sent: Sent) => void): TRPCLink<AnyRouter> {
+  return () =>
+    ({ op }) =>
+      observable((observer) => {
+        let isCancelled = false;
+        queueMicrotask(() => {
+          if (isCancelled) return;
+          const { authorization } = headers({ op }) as { authorization?: string };
+          answer({
+            op,
+            authorization,
+            isCancelled: () => isCancelled,
+            next: (data, id) => observer.next({ result: id === undefined ? { data } : { id, data } }),
+            state: (result) => observer.next({ result }),
+            fail: (error) => observer.error(error),
+            complete: () => observer.complete(),
+          });
+        });
+        return () => {
+          isCancelled = true;
+        };
+      });
+}

@@ -1,0 +1,50 @@
+import { Suspense, use } from 'react';
+import { started } from '../api/client.ts';
+import { Button } from '../ui/button.tsx';
+import { Loading } from '../ui/loading.tsx';
+import { Page } from '../ui/page.tsx';
+
+/** While nobody knows yet whether there is a session: waits, and says so when the server does not answer. */
+export function Starting() {
+  return (
+    <Suspense fallback={<Loading />}>
+      <Unreachable />
+    </Suspense>
+  );
+}
+
+// Both come late: most of the time the answer is there before anybody has noticed that it was missing.
+
+function Unreachable() {
+  // Once the start is over and the session still unknown, it could not be asked for.
+  use(started);
+  return (
+    <div className="flex animate-very-late flex-col items-start gap-6">
+      <Page title="No connection">
+        <TryingAgain />
+      </Page>
+    </div>
+  );
+}
+
+/** Over a page that goes on showing what it has. */
+export function Reconnecting() {
+  return (
+    <div className="fixed inset-x-0 bottom-5 mx-auto max-w-xl animate-very-late px-5">
+      <div className="flex flex-wrap items-center justify-between gap-4 rounded-2xl border border-edge bg-surface px-6 py-4 shadow-lg">
+        <TryingAgain />
+      </div>
+    </div>
+  );
+}
+
+function TryingAgain() {
+  return (
+    <>
+      <output>We cannot reach the server. Trying again…</output>
+      <Button kind="quiet" onClick={() => window.location.reload()}>
+        Try again
+      </Button>
+    </>
+  );
+}

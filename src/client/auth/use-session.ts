@@ -1,0 +1,7 @@
+import { useSyncExternalStore } from 'react';
+import { session } from '../api/client.ts';
+
+const subscribe = (listener: () => void) => session.subscribe(listener);
+const state = () => session.state;
+
+export const useSession = () => useSyncExternalStore(subscribe, state);

@@ -1,0 +1,58 @@
+import { type MouseEvent, useEffect, useRef } from 'react';
+import { Link, Outlet, useLocation } from 'react-router';
+import { LogOutButton } from './auth/log-out-button.tsx';
+import { useSession } from './auth/use-session.ts';
+
+export function Layout() {
+  const main = useFocusOnNavigation();
+  const signedIn = useSession().status === 'signed-in';
+
+  // A plain jump to #main would be a navigation, and the hash would stay in the address.
+  const skip = (event: MouseEvent) => {
+    event.preventDefault();
+    main.current?.focus();
+  };
+
+  return (
+    <div className="flex min-h-dvh flex-col">
+      <a
+        href="#main"
+        onClick={skip}
+        className="sr-only focus:not-sr-only focus:absolute focus:top-3 focus:left-3 focus:z-10 focus:rounded-lg focus:bg-ink focus:px-4 focus:py-3 focus:font-medium focus:text-surface"
+      >
+        Skip to content
+      </a>
+      <header className="border-b border-line">
+        <nav aria-label="Main" className="mx-auto flex min-h-17 max-w-5xl items-center justify-between gap-4 px-5">
+          <Link to="/" className="flex min-h-11 items-center gap-3 rounded-lg font-display text-xl font-semibold">
+            <img src="/latchkey.svg" alt="" width="32" height="32" />
+            Latchkey
+          </Link>
+          {signedIn && <LogOutButton />}
+        </nav>
+      </header>
+      <main
+        ref={main}
+        id="main"
+        tabIndex={-1}
+        className="mx-auto flex w-full max-w-5xl grow flex-col px-5 py-10 outline-none sm:py-16"
+      >
+        <Outlet />
+      </main>
+    </div>
+  );
+}
+
+/** A new page is announced by moving the focus to its heading, as a browser does for a document that it loads. */
+function useFocusOnNavigation() {
+  const main = useRef<HTMLElement>(null);
+  const { pathname } = useLocation();
+  const announced = useRef(pathname);
+  useEffect(() => {
+    // The first page is announced by the browser, and its first Tab belongs to the skip link.
+    if (announced.current === pathname) return;
+    announced.current = pathname;
+    main.current?.querySelector('h1')?.focus();
+  }, [pathname]);
+  return main;
+}

@@ -1,0 +1,39 @@
+import { type ComponentProps, type ReactNode, useId } from 'react';
+
+export interface FieldProps extends Omit<ComponentProps<'input'>, 'id' | 'className'> {
+  label: string;
+  hint?: string;
+  /** What is wrong with it. Takes the place of the hint. */
+  error?: string | undefined;
+  /** Stands inside the frame, after the input. */
+  children?: ReactNode;
+}
+
+// The error is no live region: it is read out with the field, which gets the focus when a form is refused, and while a
+// person corrects their entry it would interrupt every keystroke.
+export function Field({ label, hint, error, children, ...input }: FieldProps) {
+  const id = useId();
+  const text = error ?? hint;
+  return (
+    <div>
+      <label htmlFor={id} className="block font-medium">
+        {label}
+      </label>
+      <div className="mt-1.5 flex rounded-lg border border-edge bg-surface has-[input:focus-visible]:outline-3 has-[input:focus-visible]:outline-offset-2 has-[input:focus-visible]:outline-focus has-aria-invalid:border-problem">
+        <input
+          {...input}
+          id={id}
+          aria-invalid={error !== undefined}
+          aria-describedby={text === undefined ? undefined : `${id}-text`}
+          className="min-h-11 w-full min-w-0 rounded-lg bg-transparent px-3.5 py-2 outline-none"
+        />
+        {children}
+      </div>
+      {text !== undefined && (
+        <p id={`${id}-text`} className={`mt-1.5 text-sm ${error === undefined ? 'text-muted' : 'text-problem'}`}>
+          {text}
+        </p>
+      )}
+    </div>
+  );
+}
