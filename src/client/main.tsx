@@ -2,6 +2,7 @@ import './zod-without-eval.ts';
 import './styles.css';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
+import { followSession } from './api/session-events.ts';
 import { App } from './app.tsx';
 
 createRoot(document.querySelector('#root')!).render(
@@ -9,3 +10,5 @@ createRoot(document.querySelector('#root')!).render(
     <App />
   </StrictMode>,
 );
+
+followSession();

@@ -57,11 +57,22 @@ export function createApp(services: Services, page: RequestHandler): Express {
     }),
   );
 
-  app.use(page);
+  app.use(tellOfCookie(services), page);
   app.use(((_req, res) => void res.status(404).type('text/plain').send('Not found')) satisfies RequestHandler);
   app.use(answerError(services));
   return app;
 }
+
+/**
+ * Tells the page whether a refresh cookie came with the request for it, in a header that its scripts can read. They cannot
+ * see the cookie, and to ask for a session that there cannot be would be a request that fails.
+ */
+const tellOfCookie =
+  ({ cookie }: Services): RequestHandler =>
+  (req, res, next) => {
+    if (cookie.read(req).kind === 'one') res.set('Server-Timing', 'session');
+    next();
+  };
 
 /** A connection that is kept alive would keep a server that wants to stop. */
 const closeWhenDraining =

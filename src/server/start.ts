@@ -61,6 +61,8 @@ async function serve(settings: Settings): Promise<void> {
       log.error('Requests were still in flight when the time ran out.');
       process.exit(1);
     }, DRAIN_TIMEOUT).unref();
+    // Whose last answer is under way now is not kept any longer than that; who is idle already is closed by `close`.
+    server.keepAliveTimeout = 1;
     try {
       // Before the server, which waits for the connections of hot reload.
       await page.close();

@@ -304,7 +304,7 @@ describe('whatever is lost, delayed, reordered or done at the same time', () => 
       fc.asyncProperty(fc.scheduler(), fc.array(command, { minLength: 3, maxLength: 25 }), async (s, commands) => {
         expect(await run(s, commands, { locks })).toEqual([]);
       }),
-      { numRuns: Number(process.env.RUNS ?? 300) },
+      { numRuns: 500 },
     );
   });
 });

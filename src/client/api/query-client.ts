@@ -1,6 +1,8 @@
 import { QueryClient } from '@tanstack/react-query';
+import { getQueryKey } from '@trpc/react-query';
+import type { User } from '../../shared/auth.ts';
 import { failureOf } from '../../shared/failures.ts';
-import { session } from './client.ts';
+import { session, trpc } from './client.ts';
 import { isUnavailable } from './refresh-link.ts';
 
 export const queryClient = new QueryClient({
@@ -27,17 +29,22 @@ function retryDelay(count: number, error: unknown): number {
   return Math.max(asked, Math.min(1000 * 2 ** count, 30_000));
 }
 
-// One person's data is never shown to the next, nor kept for whoever sits down at the screen afterwards.
 let person = personOf();
 session.subscribe(() => {
   const before = person;
   person = personOf();
   if (before === undefined || before === person) return;
-  // Cleared alone, what is under way would be tried again, with the token of the next person.
+  if (before.id === person?.id) {
+    // The same person under another name, say: changed in another tab, or on the server.
+    queryClient.setQueryData(getQueryKey(trpc.auth.me, undefined, 'query'), person);
+    return;
+  }
+  // One person's data is never shown to the next, nor kept for whoever sits down at the screen afterwards. What is under
+  // way is called off first: its answer would be put where everything has just been cleared away.
   void queryClient.cancelQueries();
   queryClient.clear();
 });
 
-function personOf(): string | undefined {
-  return session.state.status === 'signed-in' ? session.state.user.id : undefined;
+function personOf(): User | undefined {
+  return session.state.status === 'signed-in' ? session.state.user : undefined;
 }

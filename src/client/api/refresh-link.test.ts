@@ -366,6 +366,17 @@ describe('queries and mutations', () => {
     expect(refresh).not.toHaveBeenCalled();
   });
 
+  it('LO-08 of many that are told so at once, all were ended', async () => {
+    const { client, serve } = world();
+    serve(() => false, { code: 'session_ended', reason: 'revoked' });
+    const errors = await Promise.all([client.query('a'), client.query('b'), client.mutation('c')].map(caught));
+    expect(errors.map((error) => error?.meta)).toEqual([
+      { refresh: 'ended' },
+      { refresh: 'ended' },
+      { refresh: 'ended' },
+    ]);
+  });
+
   it('an ended session of before says nothing about the present one', async () => {
     const { client, sent, session } = world();
     const call = caught(client.query('a'));
@@ -400,6 +411,20 @@ describe('queries and mutations', () => {
     expect((await call)?.meta).toEqual({ refresh: 'superseded' });
     expect(sent).toHaveLength(1);
     expect(session.state).toMatchObject({ user: person('bob') });
+  });
+
+  it('LO-07 somebody else between the new token and the second sending: nothing is sent again', async () => {
+    const { client, sent, session } = world();
+    const call = caught(client.query('a'));
+    await settled();
+    session.subscribe(() => {
+      const { state } = session;
+      if (state.status === 'signed-in' && state.session.generation === 2)
+        session.signIn(grantOf({ sid: 's2', name: 'bob' }));
+    });
+    sent[0]!.fail(refusal(expired));
+    expect((await call)?.meta).toEqual({ refresh: 'superseded' });
+    expect(sent).toHaveLength(1);
   });
 
   it('an operation that waited while the person changed is sent without a token', async () => {
@@ -794,6 +819,17 @@ describe('subscriptions', () => {
     sent[0]!.next('late');
     expect({ ...seen }).toEqual(before);
     expect(sent).toHaveLength(1);
+  });
+
+  it('an abort while it runs ends it, as an error', async () => {
+    const { client, sent } = world();
+    const controller = new AbortController();
+    const { seen } = watch(client, undefined, controller.signal);
+    await settled();
+    controller.abort();
+    expect(seen.errors.map(({ cause }) => cause?.name)).toEqual(['AbortError']);
+    expect(seen.completes).toBe(0);
+    expect(sent[0]!.isCancelled()).toBe(true);
   });
 
   it('an abort while it waits ends it', async () => {

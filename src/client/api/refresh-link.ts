@@ -142,12 +142,15 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
           const failure = failureOf(error);
           const { epoch, sessionId } = core.stamp();
           if (failure?.code !== 'session_ended' && !isUnauthorized(error)) return error;
+          const isSignedOut = session.state.status === 'signed-out';
+          // Of many calls that are told so at once, the first has ended the session; all were ended.
+          if (failure?.code === 'session_ended' && isSignedOut) return marked(error, 'ended');
           if (began !== epoch) return marked(error, 'superseded');
           if (failure?.code === 'session_ended') {
             if (sent.sessionId !== undefined && sent.sessionId === sessionId) session.ended(failure.reason, sessionId);
             return marked(error, 'ended');
           }
-          if (session.state.status === 'signed-out') return marked(error, 'ended');
+          if (isSignedOut) return marked(error, 'ended');
           if (isHealthy()) refreshes = 0;
           const isSpent = refreshes >= maxRefreshes;
           if (isSpent || !canReplay({ op, error })) {
@@ -185,6 +188,7 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
             if (!isSubscription || renewal.kind !== 'unavailable' || over) return renewal;
             connecting(unavailableError(renewal));
             if (seen === changes) await new Promise<void>((resolve) => (onChange = resolve));
+            if (over) return renewal;
           }
         }
 

@@ -52,7 +52,7 @@ export function defaultEnvironment(): SessionEnvironment {
       unref(timer);
       return () => clearTimeout(timer);
     },
-    locks: attempt(() => globalThis.navigator.locks.request)
+    locks: quietly(() => globalThis.navigator.locks.request)
       ? { request: (name, options, hold) => globalThis.navigator.locks.request(name, options, hold) }
       : null,
     openChannel:
@@ -65,7 +65,7 @@ export function defaultEnvironment(): SessionEnvironment {
             return { post: channel.postMessage.bind(channel), close: () => channel.close() };
           },
     // Where cookies are blocked, merely naming it throws a SecurityError.
-    storage: attempt(() => globalThis.localStorage) ?? null,
+    storage: quietly(() => globalThis.localStorage) ?? null,
     page: {
       visible: () => globalThis.document?.visibilityState !== 'hidden',
       online: () => globalThis.navigator?.onLine ?? true,
@@ -99,9 +99,29 @@ function unref(handle: unknown): void {
   (handle as { unref?: () => void }).unref?.();
 }
 
-function attempt<T>(read: () => T): T | undefined {
+/**
+ * Calls `late` after `ms` milliseconds, and `off` when `signal` is aborted.
+ * @returns how to call both off
+ */
+export function watch(
+  { setTimer }: SessionEnvironment,
+  signal: AbortSignal,
+  ms: number,
+  late: () => void,
+  off: () => void,
+): () => void {
+  const cancelTimer = setTimer(late, ms);
+  signal.addEventListener('abort', off, { once: true });
+  return () => {
+    cancelTimer();
+    signal.removeEventListener('abort', off);
+  };
+}
+
+/** For what a browser may forbid, and what is done without then. */
+export function quietly<T>(work: () => T): T | undefined {
   try {
-    return read();
+    return work();
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
 import { grantSchema, userSchema, type Grant, type User } from '../../shared/auth.ts';
-import type { MarkerStorage, SessionEnvironment, TabChannel } from './session-environment.ts';
+import { quietly, watch, type SessionEnvironment, type TabChannel } from './session-environment.ts';
 
 /** What a reload, or a tab that slept, can know. Holds no secret: anybody may read it. */
 export interface Marker {
@@ -14,10 +14,8 @@ export interface Marker {
 
 /** What tabs tell each other. In memory only; the token in it never touches the disk. */
 export type TabMessage =
-  /** A refresh was answered. `expiresAt` by the wall clock, which the tabs of one machine share, in milliseconds. */
-  | { kind: 'token'; grant: Grant; expiresAt: number }
-  /** Somebody logged in, at `at` by the wall clock. */
-  | { kind: 'login'; grant: Grant; expiresAt: number; at: number }
+  /** A refresh was answered, or somebody logged in. Both times by the wall clock, which the tabs of one machine share. */
+  | { kind: 'token' | 'login'; grant: Grant; expiresAt: number; at: number }
   /** Asks for a later token of the session than `generation`. */
   | { kind: 'need'; sid: string; generation: number }
   | { kind: 'ended'; sid: string; reason: string }
@@ -36,17 +34,10 @@ export function createTabs(name: string, environment: SessionEnvironment, receiv
   const key = `${name}.marker`;
   let channel: TabChannel | undefined;
 
-  function open(): void {
-    if (channel || !environment.openChannel) return;
-    try {
-      channel = environment.openChannel(name, (raw) => {
-        const message = parseMessage(raw, environment.now());
-        if (message) receive(message);
-      });
-    } catch {
-      // A sandboxed frame may not; the tabs then do not hear of each other.
-    }
-  }
+  const onMessage = (raw: unknown) => {
+    const message = parseMessage(raw, environment.now());
+    if (message) receive(message);
+  };
 
   /** Waits for the lock, at most `waitMs`. Resolves when `hold` was called and has released it, or when there is no use in waiting. */
   async function wait(
@@ -58,67 +49,55 @@ export function createTabs(name: string, environment: SessionEnvironment, receiv
     const wall = environment.now();
     const monotonic = environment.monotonic();
     let outcome: 'held' | 'late' | 'slept' = 'held';
-    const cancelTimer = environment.setTimer(() => {
+    const off = () => giveUp.abort();
+    const late = () => {
       const elapsedMs = Math.max(environment.now() - wall, environment.monotonic() - monotonic);
       outcome = elapsedMs > waitMs * SLEPT_FACTOR ? 'slept' : 'late';
-      giveUp.abort();
-    }, waitMs);
-    const onAbort = () => giveUp.abort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
+      off();
+    };
+    const stop = watch(environment, signal, waitMs, late, off);
+    if (signal.aborted) off();
     try {
       await locks?.request(name, { signal: giveUp.signal }, () => {
-        cancelTimer();
+        stop();
         return hold();
       });
     } catch {
       // Timed out, called off, stolen from us, or forbidden here (an opaque origin): the caller looks at what has begun.
     } finally {
-      cancelTimer();
-      signal.removeEventListener('abort', onAbort);
+      stop();
     }
     return outcome;
   }
 
   return {
-    open,
+    open(): void {
+      // A sandboxed frame may not; the tabs then do not hear of each other.
+      channel ??= quietly(() => environment.openChannel?.(name, onMessage));
+    },
     close(): void {
       channel?.close();
       channel = undefined;
     },
     post(message: TabMessage): void {
-      try {
-        channel?.post({ v: VERSION, ...message });
-      } catch {
-        // A closed channel: see `open`.
-      }
+      quietly(() => channel?.post({ v: VERSION, ...message }));
     },
-    marker(): Marker | undefined {
-      try {
-        return parseMarker(storage?.getItem(key));
-      } catch {
-        return undefined;
-      }
-    },
+    marker: (): Marker | undefined => quietly(() => parseMarker(storage?.getItem(key))),
     mark(marker: Omit<Marker, 'at'>): void {
       try {
         storage?.setItem(key, JSON.stringify({ v: VERSION, ...marker, at: environment.now() }));
       } catch {
         // Full. An old marker would be a wrong one; none at all is handled like a storage that does not work.
-        forget(storage, key);
+        quietly(() => storage?.removeItem(key));
       }
     },
-    /** Whether the lack of a marker means that nobody has logged in here. */
-    remembers(): boolean {
-      try {
-        if (!storage) return false;
-        storage.setItem(`${key}.probe`, '');
-        storage.removeItem(`${key}.probe`);
-        return true;
-      } catch {
-        return false;
-      }
-    },
+    /** Whether the lack of a marker means that nobody has logged in here: only a storage that can be written remembers. */
+    remembers: (): boolean =>
+      quietly(() => {
+        storage?.setItem(`${key}.probe`, '');
+        storage?.removeItem(`${key}.probe`);
+        return !!storage;
+      }) ?? false,
 
     /**
      * Runs `work` while no other tab does, as far as that can be had within `waitMs`; without it then. `work` must be
@@ -136,20 +115,14 @@ export function createTabs(name: string, environment: SessionEnvironment, receiv
       if (locks) {
         let outcome = await wait(signal, waitMs, hold);
         if (outcome === 'slept' && !begun) outcome = await wait(signal, waitMs, hold);
-        if (outcome !== 'held' && !begun && steal) await locks.request(name, { steal }, hold).catch(() => {});
+        // In an async function, so that a throw is a rejection too.
+        const take = async () => locks.request(name, { steal }, hold);
+        if (outcome !== 'held' && !begun && steal) await take().catch(() => {});
       }
       over = true;
       return begin();
     },
   };
-}
-
-function forget(storage: MarkerStorage | null, key: string): void {
-  try {
-    storage?.removeItem(key);
-  } catch {
-    // Then it cannot be read either, or stays: at worst a refresh that was not needed, or a login page too many.
-  }
 }
 
 function parseMarker(text: string | null | undefined): Marker | undefined {
@@ -166,13 +139,10 @@ function parseMessage(data: unknown, now: number): TabMessage | undefined {
   const raw = asRecord(data);
   const { kind, sid, expiresAt, at } = raw;
   if (raw.v !== VERSION) return;
-  if (kind === 'token' || kind === 'login') {
+  if ((kind === 'token' || kind === 'login') && typeof expiresAt === 'number' && typeof at === 'number') {
     // What is left of it; nothing is left where the tab was frozen, and the schema refuses that.
-    const expiresIn = typeof expiresAt === 'number' ? (expiresAt - now) / 1000 : 0;
-    const grant = grantSchema.safeParse({ ...asRecord(raw.grant), expiresIn }).data;
-    if (!grant || typeof expiresAt !== 'number') return;
-    if (kind === 'token') return { kind, grant, expiresAt };
-    return typeof at === 'number' ? { kind, grant, expiresAt, at } : undefined;
+    const grant = grantSchema.safeParse({ ...asRecord(raw.grant), expiresIn: (expiresAt - now) / 1000 }).data;
+    return grant && { kind, grant, expiresAt, at };
   }
   if (typeof sid !== 'string') return;
   if (kind === 'need' && typeof raw.generation === 'number') return { kind, sid, generation: raw.generation };

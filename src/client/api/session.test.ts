@@ -799,7 +799,13 @@ describe('tabs', () => {
     await settled();
     await b.session.signOut();
     const channel = b.tab.environment.openChannel!('latchkey', () => {});
-    channel.post({ v: 1, kind: 'token', grant: grantOf({ generation: 7 }), expiresAt: browser.clock.now() + 60_000 });
+    channel.post({
+      v: 1,
+      kind: 'token',
+      grant: grantOf({ generation: 7 }),
+      expiresAt: browser.clock.now() + 60_000,
+      at: browser.clock.now() + 1,
+    });
     channel.post({
       v: 1,
       kind: 'login',
@@ -895,6 +901,7 @@ describe('tabs', () => {
         kind: 'token',
         grant: grantOf({ generation, token }),
         expiresAt: browser.clock.now() + seconds * 1000,
+        at: browser.clock.now(),
       });
     post(2, 9000, 'secret-older');
     post(3, 899, 'secret-shorter');

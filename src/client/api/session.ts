@@ -12,7 +12,7 @@
  */
 import { grantSchema, type Grant, type User } from '../../shared/auth.ts';
 import { sessionEndReasons, type SessionEndReason } from '../../shared/failures.ts';
-import { defaultEnvironment, type PageEvent, type SessionEnvironment } from './session-environment.ts';
+import { defaultEnvironment, watch, type PageEvent, type SessionEnvironment } from './session-environment.ts';
 import { createTabs, type TabMessage } from './session-tabs.ts';
 
 export type { Grant, SessionEnvironment, User };
@@ -132,6 +132,10 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 /** Ends remembered, against messages that were under way. */
 const ENDS_MAX = 16;
 
+const READY: Renewal = { kind: 'ready' };
+const ENDED: Renewal = { kind: 'ended' };
+const SUPERSEDED: Renewal = { kind: 'superseded' };
+
 const cores = new WeakMap<Session, SessionCore>();
 
 /** @throws TypeError for a session that `createSession` has not made */
@@ -207,7 +211,7 @@ export function createSession(options: SessionOptions): Session {
   const expiresAt = ({ wall, lifetimeMs }: Token) => wall + lifetimeMs;
   const restMs = () => Math.max(0, restUntil - environment.monotonic());
 
-  function accept(grant: Grant): void {
+  function accept(grant: Grant, isAnother: boolean): void {
     const lifetimeMs = grant.expiresIn * 1000;
     const { leadMs = LEAD_MS, jitterMs = JITTER_MS } = options.proactive || {};
     const share = lifetimeMs * PROACTIVE_SHARE;
@@ -220,11 +224,8 @@ export function createSession(options: SessionOptions): Session {
       monotonic: environment.monotonic(),
     };
     serial++;
-    stale = false;
-    doomed = undefined;
-    failures = 0;
-    restUntil = 0;
-    publishToken();
+    mend();
+    publishToken(isAnother);
     schedule();
   }
 
@@ -232,6 +233,10 @@ export function createSession(options: SessionOptions): Session {
   function newEpoch(): void {
     epoch++;
     token = undefined;
+    mend();
+  }
+
+  function mend(): void {
     stale = false;
     doomed = undefined;
     failures = 0;
@@ -240,13 +245,14 @@ export function createSession(options: SessionOptions): Session {
 
   function leave(sid: string | undefined, reason: string | undefined): void {
     newEpoch();
-    if (sid !== undefined) {
-      ends.delete(sid);
-      ends.set(sid, environment.now());
-      for (const oldest of ends.keys()) if (ends.size > ENDS_MAX) ends.delete(oldest);
-    }
+    if (sid !== undefined) bury(sid);
     publish(reason === undefined ? { status: 'signed-out' } : { status: 'signed-out', reason }, true);
     schedule();
+  }
+
+  function bury(sid: string): void {
+    ends.set(sid, environment.now());
+    if (ends.size > ENDS_MAX) for (const oldest of [...ends.keys()].slice(0, -ENDS_MAX)) ends.delete(oldest);
   }
 
   /** The server has said so. */
@@ -269,12 +275,12 @@ export function createSession(options: SessionOptions): Session {
     newEpoch();
     // Its answer would delete the cookie that has just been set.
     logout?.controller.abort();
+    logout = undefined;
     logoutUnsent = false;
-    endFlight({ kind: 'superseded' });
+    endFlight(SUPERSEDED);
     started ??= Promise.resolve();
     ends.delete(grant.session.id);
-    accept(grant);
-    publishToken(true);
+    accept(grant, true);
   }
 
   // --- the refresh ---------------------------------------------------------------------------------------------------
@@ -310,42 +316,36 @@ export function createSession(options: SessionOptions): Session {
   /** Under the lock: no code of anybody else may be waited for here, except `refresh`, which is bounded. Never rejects. */
   async function ask(mine: Flight): Promise<Renewal> {
     const { signal } = mine.controller;
-    const over: Renewal = { kind: 'superseded' };
-    if (flight !== mine) return over;
+    if (flight !== mine) return SUPERSEDED;
     const sid = token?.grant.session.id;
     const marker = tabs.marker();
     if (marker && marker.state !== 'active' && (sid === undefined || sid === marker.sid)) {
       leave(marker.sid, undefined);
-      return { kind: 'ended' };
+      return ENDED;
     }
     if (token && marker && marker.sid === sid && marker.generation > token.grant.session.generation) {
       tabs.post({ kind: 'need', sid, generation: token.grant.session.generation });
-      await pause(signal, NEED_MS);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      await promise.finally(watch(environment, signal, NEED_MS, resolve, resolve));
       // A token that has come has ended this flight.
-      if (flight !== mine) return over;
+      if (flight !== mine) return SUPERSEDED;
     }
     mine.sent = true;
     const outcome = await bounded(mine.controller, options.refresh).then(parseOutcome, unavailable);
     // The commit guard: a logout, a login or another tab was faster.
-    return flight === mine ? commit(outcome, mine) : over;
+    return flight === mine ? commit(outcome, mine) : SUPERSEDED;
   }
 
   function commit(outcome: RefreshOutcome, mine: Flight): Renewal {
-    switch (outcome.kind) {
-      case 'granted':
-        return take(outcome.grant, mine);
-      case 'ended': {
-        const { reason } = outcome;
-        if (isUsable() && (reason === 'none' || reason === 'expired')) {
-          doomed = reason;
-          return { kind: 'ready' };
-        }
-        end(reason);
-        return { kind: 'ended' };
-      }
-      case 'unavailable':
-        return give(outcome, mine);
+    if (outcome.kind === 'unavailable') return give(outcome, mine);
+    if (outcome.kind === 'granted') return take(outcome.grant, mine);
+    const { reason } = outcome;
+    if (isUsable() && (reason === 'none' || reason === 'expired')) {
+      doomed = reason;
+      return READY;
     }
+    end(reason);
+    return ENDED;
   }
 
   function take(grant: Grant, mine: Flight): Renewal {
@@ -353,7 +353,7 @@ export function createSession(options: SessionOptions): Session {
     // Another tab has logged out meanwhile: logout wins.
     if (isOver(id)) {
       leave(id, 'logout');
-      return { kind: 'ended' };
+      return ENDED;
     }
     const known = token?.grant.session;
     const switched = known !== undefined && known.id !== id;
@@ -362,15 +362,13 @@ export function createSession(options: SessionOptions): Session {
       return give(unavailable(new Error('The server answered with an older generation of the session.')), mine);
     }
     if (switched) newEpoch();
-    accept(grant);
-    if (switched) publishToken(true);
-    remember('active');
-    tell('token');
-    return switched ? { kind: 'superseded' } : { kind: 'ready' };
+    accept(grant, switched);
+    share('token');
+    return switched ? SUPERSEDED : READY;
   }
 
   function give({ retryAfterMs = 0, cause }: Extract<RefreshOutcome, { kind: 'unavailable' }>, mine: Flight): Renewal {
-    if (serial > mine.serial && isUsable()) return { kind: 'ready' };
+    if (serial > mine.serial && isUsable()) return READY;
     rest(Math.max(retryAfterMs, backoffMs(failures++)), retryAfterMs > 0);
     return { kind: 'unavailable', retryAfterMs: restMs(), cause };
   }
@@ -390,16 +388,11 @@ export function createSession(options: SessionOptions): Session {
     return accessToken !== grant.accessToken && (stale || environment.now() + expiresIn * 1000 > expiresAt(token));
   }
 
-  function remember(markerState: 'active' | 'logout-pending'): void {
+  function share(kind: 'token' | 'login'): void {
     if (!token) return;
-    const { id, generation } = token.grant.session;
-    tabs.mark({ sid: id, generation, state: markerState });
-  }
-
-  function tell(kind: 'token' | 'login'): void {
-    if (!token) return;
-    const message = { grant: token.grant, expiresAt: expiresAt(token) };
-    tabs.post(kind === 'token' ? { kind, ...message } : { kind, ...message, at: environment.now() });
+    const { grant } = token;
+    tabs.mark({ sid: grant.session.id, generation: grant.session.generation, state: 'active' });
+    tabs.post({ kind, grant, expiresAt: expiresAt(token), at: environment.now() });
   }
 
   /**
@@ -409,30 +402,12 @@ export function createSession(options: SessionOptions): Session {
   function bounded<T>(controller: AbortController, work: (o: { signal: AbortSignal }) => Promise<T>): Promise<T> {
     const { signal } = controller;
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const onAbort = () => reject(signal.reason);
-    const cancelTimer = environment.setTimer(
-      () => controller.abort(new DOMException('The server took too long.', 'TimeoutError')),
-      refreshTimeoutMs,
-    );
-    signal.addEventListener('abort', onAbort, { once: true });
+    const late = () => controller.abort(new DOMException('The server took too long.', 'TimeoutError'));
+    const stop = watch(environment, signal, refreshTimeoutMs, late, () => reject(signal.reason));
     // Called in an async function, what it throws is a rejection, and what it answers may be no promise.
     const call = async () => work({ signal });
     call().then(resolve, reject);
-    return promise.finally(() => {
-      cancelTimer();
-      signal.removeEventListener('abort', onAbort);
-    });
-  }
-
-  function pause(signal: AbortSignal, ms: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancelTimer = environment.setTimer(resolve, ms);
-    const onAbort = () => resolve();
-    signal.addEventListener('abort', onAbort, { once: true });
-    return promise.finally(() => {
-      cancelTimer();
-      signal.removeEventListener('abort', onAbort);
-    });
+    return promise.finally(stop);
   }
 
   // --- time ----------------------------------------------------------------------------------------------------------
@@ -494,13 +469,13 @@ export function createSession(options: SessionOptions): Session {
       if (active && !ends.has(marker.sid)) forget();
     } else if (!active && (sid !== undefined || !flight)) {
       leave(sid, 'logout');
-      endFlight({ kind: 'ended' });
+      endFlight(ENDED);
     } else if (active && sid !== undefined && sid !== marker.sid) forget();
   }
 
   function forget(): void {
     newEpoch();
-    endFlight({ kind: 'superseded' });
+    endFlight(SUPERSEDED);
     publish({ status: 'unknown' }, true);
     schedule();
   }
@@ -513,23 +488,18 @@ export function createSession(options: SessionOptions): Session {
       case 'token':
         onToken(message.grant);
         break;
-      case 'login': {
-        const { id } = message.grant.session;
-        const marker = tabs.marker();
-        const since = Math.max(ends.get(id) ?? -Infinity, marker && marker.sid !== id ? marker.at : -Infinity);
-        if (mine?.id === id) onToken(message.grant);
-        // Not one that was under way while something later happened.
-        else if (message.at > since) become(message.grant);
+      case 'login':
+        if (mine?.id === message.grant.session.id) onToken(message.grant);
+        else onLogin(message.grant, message.at);
         break;
-      }
       case 'need':
-        if (mine?.id === message.sid && mine.generation > message.generation && isUsable()) tell('token');
+        if (mine?.id === message.sid && mine.generation > message.generation && isUsable()) share('token');
         break;
       case 'ended':
         if (mine?.id === message.sid) {
           leave(message.sid, message.reason);
-          endFlight({ kind: 'ended' });
-        } else ends.set(message.sid, environment.now());
+          endFlight(ENDED);
+        } else bury(message.sid);
         break;
       case 'user':
         if (token && mine?.id === message.sid && token.grant.user.id === message.user.id)
@@ -537,6 +507,14 @@ export function createSession(options: SessionOptions): Session {
         break;
     }
     notify();
+  }
+
+  function onLogin(grant: Grant, at: number): void {
+    const { id } = grant.session;
+    const marker = tabs.marker();
+    const since = Math.max(ends.get(id) ?? 0, marker && marker.sid !== id ? marker.at : 0);
+    // Not one that was under way while something later happened.
+    if (at > since) become(grant);
   }
 
   function onToken(grant: Grant): void {
@@ -553,9 +531,9 @@ export function createSession(options: SessionOptions): Session {
       if (named) become(grant);
       return;
     } else if (!isNewer(grant)) return;
-    accept(grant);
+    accept(grant, false);
     // A request that is under way is left alone, so that its cookie is not lost.
-    if (flight && !flight.sent) endFlight({ kind: 'ready' });
+    if (flight && !flight.sent) endFlight(READY);
   }
 
   function changeUser(current: Token, user: User): void {
@@ -571,28 +549,25 @@ export function createSession(options: SessionOptions): Session {
     const controller = new AbortController();
     const call = async () => {
       const marker = tabs.marker();
-      if (again && marker && marker.state !== 'logout-pending') return;
-      await bounded(controller, options.logout);
+      if (!again || !marker || marker.state === 'logout-pending') await bounded(controller, options.logout);
     };
-    const attempt = async () => {
-      try {
-        await tabs.underLock(controller.signal, LOGOUT_LOCK_MS, false, call);
-        logoutUnsent = false;
-        const marker = tabs.marker();
-        if (marker?.state === 'logout-pending') tabs.mark({ ...marker, state: 'ended' });
-      } catch {
-        // Called off by a login: that has ended the session of the old cookie too.
-        if (state.status !== 'signed-out') return;
-        logoutUnsent = true;
-        rest(backoffMs(failures++), false);
-      } finally {
-        logout = undefined;
-        schedule();
-      }
-    };
-    const done = attempt();
+    const done = tabs.underLock(controller.signal, LOGOUT_LOCK_MS, false, call).then(
+      () => onLogoutSent(controller, true),
+      () => onLogoutSent(controller, false),
+    );
     logout = { controller, done };
     return done;
+  }
+
+  function onLogoutSent(controller: AbortController, wasTold: boolean): void {
+    // Called off by a login, which ends the session of the old cookie too.
+    if (logout?.controller !== controller) return;
+    logout = undefined;
+    logoutUnsent = !wasTold;
+    const marker = tabs.marker();
+    if (!wasTold) rest(backoffMs(failures++), false);
+    else if (marker?.state === 'logout-pending') tabs.mark({ ...marker, state: 'ended' });
+    schedule();
   }
 
   async function boot(): Promise<void> {
@@ -622,8 +597,7 @@ export function createSession(options: SessionOptions): Session {
       if (!parsed) throw new TypeError('signIn() takes the grant that register or login has answered.');
       if (disposed) return;
       become(parsed);
-      remember('active');
-      tell('login');
+      share('login');
       notify();
     },
     signOut() {
@@ -633,7 +607,7 @@ export function createSession(options: SessionOptions): Session {
       const { id: sid, generation } = token?.grant.session ?? { id: marker?.sid, generation: marker?.generation ?? 1 };
       started ??= Promise.resolve();
       leave(sid, 'logout');
-      endFlight({ kind: 'superseded' });
+      endFlight(SUPERSEDED);
       // Written before the server is asked: without a network it must hold over a reload.
       tabs.mark({ sid: sid ?? '', generation, state: 'logout-pending' });
       if (sid !== undefined) tabs.post({ kind: 'ended', sid, reason: 'logout' });
@@ -644,7 +618,7 @@ export function createSession(options: SessionOptions): Session {
     ended(reason, sessionId) {
       if (token?.grant.session.id !== sessionId) return;
       end(reason);
-      endFlight({ kind: 'ended' });
+      endFlight(ENDED);
       notify();
     },
     userChanged(user) {
@@ -657,7 +631,7 @@ export function createSession(options: SessionOptions): Session {
       if (disposed) return;
       newEpoch();
       disposed = true;
-      endFlight({ kind: 'superseded' });
+      endFlight(SUPERSEDED);
       logout?.controller.abort();
       cancelAlarm?.();
       stopListening();
@@ -678,26 +652,22 @@ export function createSession(options: SessionOptions): Session {
       return !token || isExpired() || (stale && (flight !== undefined || failures > 0));
     },
     async renew(from) {
-      if (disposed || from.epoch !== epoch) return { kind: 'superseded' };
+      if (disposed || from.epoch !== epoch) return SUPERSEDED;
       if (!started) void session.start();
-      if (from.epoch !== epoch) return { kind: 'ended' };
-      if (state.status === 'signed-out') return { kind: 'ended' };
-      if (from.serial < serial && isUsable()) return { kind: 'ready' };
+      if (state.status === 'signed-out') return ENDED;
+      if (from.serial < serial && isUsable()) return READY;
       if (doomed) {
         end(doomed);
         notify();
-        return { kind: 'ended' };
+        return ENDED;
       }
       stale = token !== undefined;
       publishToken();
-      const retryAfterMs = restMs();
-      const renewal: Renewal | Promise<Renewal> = flight
-        ? flight.result
-        : retryAfterMs > 0
-          ? { kind: 'unavailable', retryAfterMs }
-          : launch().result;
+      const retryAfterMs = flight ? 0 : restMs();
+      const { result } =
+        retryAfterMs > 0 ? { result: { kind: 'unavailable' as const, retryAfterMs } } : (flight ?? launch());
       notify();
-      return renewal;
+      return result;
     },
     refusedAgain(from) {
       if (from.epoch !== epoch || from.serial !== serial || !token || flight) return;
@@ -717,25 +687,13 @@ export function createSession(options: SessionOptions): Session {
 }
 
 function parseOutcome(outcome: RefreshOutcome): RefreshOutcome {
-  switch (outcome?.kind) {
-    case 'granted': {
-      const grant = grantSchema.safeParse(outcome.grant).data;
-      if (grant) return { kind: 'granted', grant };
-      break;
-    }
-    case 'ended':
-      if (sessionEndReasons.includes(outcome.reason)) return outcome;
-      break;
-    case 'unavailable': {
-      const ms = outcome.retryAfterMs;
-      return {
-        ...unavailable(outcome.cause),
-        ...(ms !== undefined && ms >= 0 && Number.isFinite(ms) && { retryAfterMs: ms }),
-      };
-    }
-  }
+  const grant = outcome?.kind === 'granted' && grantSchema.safeParse(outcome.grant).data;
+  if (grant) return { kind: 'granted', grant };
+  if (outcome?.kind === 'ended' && sessionEndReasons.includes(outcome.reason)) return outcome;
   // Without what came: there may be a token in it.
-  return unavailable(new TypeError('The refresh was not answered in a form that is known.'));
+  if (outcome?.kind !== 'unavailable') return unavailable(new TypeError('The refresh was answered in no known form.'));
+  const { retryAfterMs: ms = 0, cause } = outcome;
+  return ms >= 0 && Number.isFinite(ms) ? { kind: 'unavailable', retryAfterMs: ms, cause } : unavailable(cause);
 }
 
 function unavailable(cause: unknown): Extract<RefreshOutcome, { kind: 'unavailable' }> {

@@ -274,40 +274,55 @@ function createWorld(db: ModelDatabase, { skews = [0, 0], window = policy.window
     },
   };
 }
-/** One step of an honest person's history. Numbers that pick something are taken modulo what there is. */
-export type Step =
-  | { do: 'wait'; ms: number }
-  | { do: 'send' | 'exchange'; what: 'refresh' | 'call' | 'login' | 'logout'; tab: number; server: number }
-  | { do: 'process' | 'deliver'; pick: number }
-  | { do: 'cut'; back: number }
-  | { do: 'purge'; server: number };
-
-interface Message {
+/** What an honest person's browser sends. All times in milliseconds. */
+export interface Request {
   what: 'refresh' | 'call' | 'login' | 'logout';
+  /** Since the event before it. Then, too, the cookie is read. */
+  gap: number;
   tab: number;
   server: number;
+  /** How long it takes to the server; `never` where it does not get there. */
+  there: number | 'never';
+  /** How long the answer takes; `never` where it gets lost. */
+  back: number | 'never';
+  /** Since it was sent: when a network that repeats it brings it to the server once more. */
+  again?: number | undefined;
+}
+
+export type Event =
+  | Request
+  /** A power cut, which takes the last writes along, but for those that were synced. */
+  | { what: 'cut'; gap: number; writes: number }
+  | { what: 'purge'; gap: number; server: number };
+
+interface Message {
+  request: Request;
   cookie: string | undefined;
   access: string | undefined;
   deadline: number;
+  /** Once the server has answered. */
+  outcome?: Outcome;
   /** The request may still reach the server; its answer is not stored. */
   givenUp?: boolean;
 }
 
-interface Answer {
-  to: Message;
-  outcome: Outcome;
-}
+/** In the order in which they come where they come at the same time: it is the worst. */
+type Phase = 'send' | 'process' | 'store';
+const PHASES: Phase[] = ['send', 'process', 'store'];
+
+/** Log in and log out: what changes which session the browser is in. */
+const enters = ({ request: { what } }: Message) => what === 'login' || what === 'logout';
 
 /**
- * An honest browser of several tabs on a bad network: requests and answers get lost, are late, come twice and overtake
- * each other; but each is processed and answered within the time that an honest request may take, or never. Checks, at
- * every step, that nobody is logged out, and that nobody is let in after logging out.
+ * An honest browser of two tabs on a bad network: requests and answers get lost, are late, come twice and overtake each
+ * other; but each is processed and answered within the time that an honest request may take, or never. Checks, at every
+ * step, that nobody is logged out, and that nobody is let in after logging out.
  * @returns what every exchange came to, for comparing two histories, and the check of rule 4, which takes its time
  */
 export async function liveThrough(
   db: ModelDatabase,
   circumstances: Circumstances,
-  steps: readonly Step[],
+  events: readonly Event[],
 ): Promise<{ history: unknown[]; checkDatabase: () => void }> {
   const world = createWorld(db, circumstances);
   const { time, fail, tell, ended } = world;
@@ -316,42 +331,27 @@ export async function liveThrough(
   const tabs = [first.access, undefined];
   /** The session that the person is logged in to as far as they can know; undefined while they cannot. */
   let loggedInTo: string | undefined = claimsOf(first.cookie!).sid;
-  let sent: Message[] = [];
-  let answers: Answer[] = [];
+  let pending: Message[] = [];
   const history: unknown[] = [];
 
-  /** Log in and log out: what changes which session the browser is in. */
-  const entering = ({ what }: Message) => what === 'login' || what === 'logout';
-  const underWay = () => [...sent, ...answers.map(({ to }) => to)];
-
-  function send(what: Message['what'], tab: number, server: number): Message | undefined {
-    const message = { what, tab, server, cookie: jar, access: tabs[tab], deadline: time.now + HONEST_REQUEST };
+  function send(request: Request): Message | undefined {
+    const { what, tab } = request;
+    const message = { request, cookie: jar, access: tabs[tab], deadline: time.now + HONEST_REQUEST };
     if (what === 'refresh' && jar === undefined) return undefined;
     if (what === 'call' && message.access === undefined) return undefined;
     // The client lets one of these at a time touch the cookie, across its tabs: a refresh waits for a login or a logout
     // under way, and these give up whatever was before them. No server could make up for a client that does not.
-    if (what === 'refresh' && underWay().some(entering)) return undefined;
-    if (entering(message)) {
+    pending = pending.filter(({ deadline }) => deadline >= time.now);
+    if (what === 'refresh' && pending.some(enters)) return undefined;
+    if (enters(message)) {
       loggedInTo = undefined;
-      for (const before of underWay()) if (before.what !== 'call') before.givenUp = true;
+      for (const before of pending) before.givenUp = true;
     }
-    sent.push(message);
+    if (what !== 'call') pending.push(message);
     return message;
   }
 
-  async function process(message: Message): Promise<Answer> {
-    const outcome = await serve(message);
-    history.push([
-      message.what,
-      outcome.kind === 'good' ? [outcome.generation, outcome.cookie !== undefined] : outcome.why,
-    ]);
-    check(message, outcome);
-    const answer = { to: message, outcome };
-    answers.push(answer);
-    return answer;
-  }
-
-  async function serve({ what, server, cookie, access }: Message): Promise<Outcome> {
+  async function serve({ request: { what, server }, cookie, access }: Message): Promise<Outcome> {
     switch (what) {
       case 'login':
         return world.start(server, cookie);
@@ -364,80 +364,92 @@ export async function liveThrough(
     }
   }
 
-  function check({ what, server, cookie, access }: Message, outcome: Outcome): void {
+  async function process(message: Message): Promise<void> {
+    const { what, server } = message.request;
+    const outcome = await serve(message);
+    message.outcome = outcome;
+    history.push([what, outcome.kind === 'good' ? [outcome.generation, outcome.cookie !== undefined] : outcome.why]);
     if (what === 'login' || what === 'logout') return;
-    const { sid, exp } = claimsOf(what === 'refresh' ? cookie! : access!);
+    const { sid, exp } = claimsOf(what === 'refresh' ? message.cookie! : message.access!);
+    const expired = exp <= world.clock(server);
     if (ended.has(sid)) {
       if (outcome.kind === 'good') fail('A session went on after its owner had ended it.');
-      return;
-    }
-    const expired = exp <= world.clock(server);
-    if (outcome.kind === 'failed' && !expired) fail('An honest person was logged out.');
-    if (outcome.kind === 'good' && expired) fail('An expired token was taken.');
+    } else if (outcome.kind === 'failed' && !expired) fail('An honest person was logged out.');
+    else if (outcome.kind === 'good' && expired) fail('An expired token was taken.');
   }
 
-  function store({ to, outcome }: Answer): void {
-    tell(`tab ${to.tab} gets the answer to its ${to.what}`);
-    if (outcome.kind === 'failed' || to.givenUp) return;
-    if (to.what === 'logout') {
+  function store({ request: { what, tab }, outcome, givenUp }: Message): void {
+    if (outcome?.kind !== 'good' || givenUp) return;
+    tell(`tab ${tab} gets the answer to its ${what}`);
+    if (what === 'logout') {
       jar = undefined;
-      tabs[to.tab] = undefined;
+      tabs[tab] = undefined;
       return;
     }
     if (outcome.cookie !== undefined) jar = outcome.cookie;
-    if (outcome.access !== undefined) tabs[to.tab] = outcome.access;
-    if (to.what === 'login') loggedInTo = claimsOf(outcome.cookie!).sid;
+    if (outcome.access !== undefined) tabs[tab] = outcome.access;
+    if (what === 'login') loggedInTo = claimsOf(outcome.cookie!).sid;
   }
 
-  for (const step of steps) {
-    switch (step.do) {
-      case 'wait':
-        time.now += step.ms;
-        sent = sent.filter(({ deadline }) => deadline >= time.now);
-        answers = answers.filter(({ to }) => to.deadline >= time.now);
-        break;
-      case 'send':
-        send(step.what, step.tab, step.server);
-        break;
-      case 'exchange': {
-        const message = send(step.what, step.tab, step.server);
-        if (message === undefined) break;
-        sent = sent.filter((other) => other !== message);
-        const answer = await process(message);
-        answers = answers.filter((other) => other !== answer);
-        store(answer);
-        break;
-      }
-      case 'process': {
-        // It stays where it is: a network that repeats a request may bring it to the server once more.
-        const message = sent[step.pick % sent.length];
-        if (message !== undefined) await process(message);
-        break;
-      }
-      case 'deliver': {
-        const [answer] = answers.splice(step.pick % answers.length, 1);
-        if (answer === undefined) break;
-        store(answer);
-        sent = sent.filter((message) => message !== answer.to);
-        break;
-      }
-      case 'cut':
-        tell('power cut');
-        db.cut(step.back);
-        break;
-      case 'purge':
-        await world.servers[step.server]!.purge();
-        break;
+  const messages = new Map<Event, Message>();
+  async function run(event: Event, phase: Phase): Promise<void> {
+    if (event.what === 'cut') {
+      tell('power cut');
+      return db.cut(event.writes);
     }
+    if (event.what === 'purge') return void (await world.servers[event.server]!.purge());
+    if (phase === 'send') {
+      const message = send(event);
+      if (message !== undefined) messages.set(event, message);
+      return undefined;
+    }
+    const message = messages.get(event);
+    if (message === undefined) return undefined;
+    if (phase === 'process') return process(message);
+    pending = pending.filter((other) => other !== message);
+    return store(message);
   }
 
+  for (const { at, event, phase } of timetable(events)) {
+    time.now = START + at;
+    await run(event, phase);
+  }
   if (loggedInTo !== undefined) {
     if (jar === undefined || claimsOf(jar).sid !== loggedInTo) fail('The browser kept the cookie of another session.');
-    for (const server of world.servers.keys())
-      await process({ what: 'refresh', tab: 0, server, cookie: jar, access: undefined, deadline: 0 });
+    for (const server of world.servers.keys()) {
+      const request: Request = { what: 'refresh', gap: 0, tab: 0, server, there: 0, back: 0 };
+      await process({ request, cookie: jar, access: undefined, deadline: 0 });
+    }
   }
   await world.checkLogoutWins();
   return { history, checkDatabase: world.checkDatabase };
+}
+
+interface Entry {
+  at: number;
+  event: Event;
+  phase: Phase;
+}
+
+/** When what happens. Nothing of an honest request happens after its deadline. */
+function timetable(events: readonly Event[]): Entry[] {
+  let at = 0;
+  const entries = events.flatMap((event): Entry[] => {
+    at += event.gap;
+    const sent = at;
+    const send: Entry = { at: sent, event, phase: 'send' };
+    if (!('there' in event)) return [send];
+    const phases: Entry[] = [send];
+    const add = (phase: Phase, after: number) =>
+      phases.push({ at: sent + Math.min(after, HONEST_REQUEST), event, phase });
+    if (event.there !== 'never') {
+      add('process', event.there);
+      if (event.again !== undefined) add('process', event.again);
+      if (event.back !== 'never') add('store', event.there + event.back);
+    }
+    return phases;
+  });
+  return entries.toSorted((a, b) => a.at - b.at || PHASES.indexOf(a.phase) - PHASES.indexOf(b.phase));
 }
 
 /** One step with whatever tokens there are, by whomever. `pick` counts from the newest. */

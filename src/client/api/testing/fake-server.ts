@@ -172,6 +172,8 @@ export function endingLink(headers: Headers, answer: (sent: Sent) => void): TRPC
           });
         });
         return () => {
+          // Like httpSubscriptionLink, which completes where it was only unsubscribed.
+          if (op.type === 'subscription') observer.complete();
           isCancelled = true;
         };
       });

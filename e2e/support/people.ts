@@ -1,0 +1,53 @@
+import type { Page } from 'playwright-core';
+
+export interface Person {
+  username: string;
+  email: string;
+  password: string;
+}
+
+export const ada: Person = {
+  username: 'Ada.Lovelace',
+  email: 'ada@example.com',
+  password: 'weaves algebraic patterns',
+};
+export const grace: Person = { username: 'grace', email: 'grace@example.com', password: 'a bug taped into the log' };
+
+/** Fills the form of the page that is open and sends it. */
+export async function fillIn(page: Page, { username, email, password }: Partial<Person>): Promise<void> {
+  if (username !== undefined) await page.getByLabel('Username').fill(username);
+  if (email !== undefined) await page.getByLabel('Email').fill(email);
+  if (password !== undefined) await page.getByLabel('Password', { exact: true }).fill(password);
+}
+
+/** Goes to the page and creates an account, up to the dashboard. */
+export async function register(page: Page, person: Person): Promise<void> {
+  await page.goto('/register');
+  await fillIn(page, person);
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await seesDashboardOf(page, person);
+}
+
+/** Goes to the page and logs in, up to the dashboard. */
+export async function logIn(page: Page, person: Person): Promise<void> {
+  await page.goto('/login');
+  await sendLogin(page, person);
+  await seesDashboardOf(page, person);
+}
+
+/** On the login page that is open. */
+export async function sendLogin(page: Page, { email, password }: Pick<Person, 'email' | 'password'>): Promise<void> {
+  await fillIn(page, { email, password });
+  await page.getByRole('button', { name: 'Log in' }).click();
+}
+
+export async function seesDashboardOf(page: Page, { username, email }: Person): Promise<void> {
+  await page.getByRole('heading', { name: 'Dashboard' }).waitFor();
+  await page.getByText(`Welcome, ${username}!`).waitFor();
+  await page.getByText(email, { exact: true }).waitFor();
+}
+
+export async function seesLogin(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Log in' }).waitFor();
+  await page.getByText('Welcome, ').waitFor({ state: 'hidden' });
+}
