@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
+import { StartupError } from './startup-error.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../../drizzle/sqlite', import.meta.url));
 /**
@@ -26,9 +27,18 @@ export type SqliteDatabase = ReturnType<typeof openSqlite>;
 /**
  * Opens the database, creates it where there is none, checks its settings, and applies the migrations.
  * @param path of the file, or `:memory:`
- * @throws where the file is no database, is damaged, or cannot be written
+ * @throws StartupError where the file is no database, is damaged, or cannot be written
  */
 export function openSqlite(path: string) {
+  try {
+    return open(path);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartupError(`The database ${path} cannot be used: ${reason}`, { cause: error });
+  }
+}
+
+function open(path: string) {
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true });
   const client = new Database(path, { timeout: MIGRATION_TIMEOUT });
   try {
@@ -76,13 +86,13 @@ function check(client: Database.Database, path: string): void {
   const expected = { journal_mode: path === ':memory:' ? 'memory' : 'wal', synchronous: 2, foreign_keys: 1 };
   for (const [pragma, value] of Object.entries(expected)) {
     const actual = client.pragma(pragma, { simple: true });
-    if (actual !== value) throw new Error(`SQLite runs with ${pragma}=${String(actual)} instead of ${value}.`);
+    if (actual !== value) throw new Error(`it runs with ${pragma}=${String(actual)} instead of ${value}`);
   }
   const version = client.prepare<[], { version: string }>('select sqlite_version() as version').get()?.version ?? '0';
   if (version.localeCompare(SQLITE_NEEDED, 'en', { numeric: true }) < 0)
-    throw new Error(`SQLite ${SQLITE_NEEDED} or newer is needed; this is ${version}.`);
+    throw new Error(`SQLite ${SQLITE_NEEDED} or newer is needed, and this is ${version}`);
   const state = client.pragma('quick_check(1)', { simple: true });
-  if (state !== 'ok') throw new Error(`The database ${path} is damaged: ${String(state)}`);
+  if (state !== 'ok') throw new Error(`it is damaged (${String(state)}). Restore a backup`);
 }
 
 /**

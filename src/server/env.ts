@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PASSWORD_MIN_LENGTH } from '../shared/auth.ts';
+import { StartupError } from './startup-error.ts';
 
 /** Browsers keep no cookie for longer (RFC 6265bis, section 5.5). */
 const LONGEST_DURATION_DAYS = 400;
@@ -114,11 +115,6 @@ export interface Settings {
   readonly logLevel: z.infer<typeof schema>['LOG_LEVEL'];
 }
 
-/** A setting is missing or wrong. The message names each one and what it should be, never its value. */
-export class SettingsError extends Error {
-  override name = 'SettingsError';
-}
-
 /** Adds what a file named `.env` says, if there is one. What the environment says already wins. */
 export function loadEnvFile(): void {
   try {
@@ -131,7 +127,7 @@ export function loadEnvFile(): void {
 /**
  * Reads and checks every setting, once. The only place that looks at the environment.
  * @param options.production in development missing secrets are taken from `options.fallback`
- * @throws SettingsError naming each setting at fault
+ * @throws StartupError naming each setting at fault and what it should be, never its value
  */
 export function readSettings(options: {
   production: boolean;
@@ -144,11 +140,11 @@ export function readSettings(options: {
   const parsed = schema.safeParse({ ...fallback, ...given });
   if (!parsed.success) {
     const lines = parsed.error.issues.map(({ path, message }) => `  ${path.join('.')} ${message}`);
-    throw new SettingsError(['These settings are missing or wrong:', ...new Set(lines)].join('\n'));
+    throw new StartupError(['These settings are missing or wrong:', ...new Set(lines)].join('\n'));
   }
   const settings = parsed.data;
   if (production && settings.CLIENT_URL !== undefined && !isSecureOrigin(settings.CLIENT_URL))
-    throw new SettingsError(
+    throw new StartupError(
       'These settings are missing or wrong:\n  CLIENT_URL must begin with https:// in production: over plain HTTP browsers drop the cookie, and anybody on the way can read along',
     );
   return {

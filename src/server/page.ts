@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler, Router } from 'express';
+import { StartupError } from './startup-error.ts';
 
 const CLIENT = fileURLToPath(new URL('../../dist/client', import.meta.url));
 const CONFIG = fileURLToPath(new URL('../../vite.config.ts', import.meta.url));
@@ -15,11 +16,11 @@ export interface Page {
 
 /**
  * The built client, from dist/client.
- * @throws where it has not been built
+ * @throws StartupError where it has not been built
  */
 export function builtPage(): Page {
   const index = join(CLIENT, 'index.html');
-  if (!existsSync(index)) throw new Error('The client has not been built. Run `npm run build` first.');
+  if (!existsSync(index)) throw new StartupError('The client has not been built. Run `npm run build` first.');
   const handler = Router();
   // Their names carry a hash of their content.
   handler.use('/assets', express.static(join(CLIENT, 'assets'), { immutable: true, maxAge: '1y', fallthrough: false }));

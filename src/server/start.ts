@@ -1,11 +1,12 @@
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app.ts';
 import { developmentSecrets } from './development-secrets.ts';
-import { loadEnvFile, readSettings, SettingsError, type Settings } from './env.ts';
+import { loadEnvFile, readSettings, type Settings } from './env.ts';
 import { createHttpServer } from './http-server.ts';
 import { createLog } from './log.ts';
 import { builtPage, developmentPage } from './page.ts';
 import { createServices } from './services.ts';
+import { StartupError } from './startup-error.ts';
 
 /** How long what is in flight may take to finish. In milliseconds. */
 const DRAIN_TIMEOUT = 10_000;
@@ -24,9 +25,9 @@ export async function start(): Promise<void> {
       }),
     );
   } catch (error) {
-    // What an operator can mend is said in a sentence; a stack trace is for the rest.
-    const told = error instanceof SettingsError || (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-    process.stderr.write(`${error instanceof Error ? (told ? error.message : error.stack) : String(error)}\n`);
+    const message =
+      error instanceof StartupError ? error.message : error instanceof Error ? error.stack : String(error);
+    process.stderr.write(`${message}\n`);
     process.exit(1);
   }
 }
@@ -39,7 +40,10 @@ async function serve(settings: Settings): Promise<void> {
   server.on('request', createApp(services, page.handler));
 
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const taken = error.code === 'EADDRINUSE';
+      reject(taken ? new StartupError(`Port ${settings.port} is taken. Set PORT to another one.`) : error);
+    });
     server.listen(settings.port, resolve);
   });
   const { port } = server.address() as AddressInfo;

@@ -73,7 +73,6 @@ const t = initTRPC
   });
 
 export const router = t.router;
-export const createCallerFactory = t.createCallerFactory;
 
 /**
  * Answers a call with its failure, and notes what an operator wants to know of it.

@@ -10,7 +10,7 @@ const retryAfter = z.number().nonnegative();
  * Every outcome of a call that is expected to go wrong, as it travels in `error.data.failure`.
  * Codes are the contract, sentences are the client's: see `sentenceOf`.
  */
-export const failureSchema = z.discriminatedUnion('code', [
+const failureSchema = z.discriminatedUnion('code', [
   z.object({ code: z.literal('invalid_input'), fields: z.record(z.string(), z.array(z.string())) }),
   z.object({ code: z.literal('username_taken') }),
   z.object({ code: z.literal('email_taken') }),

@@ -2,7 +2,7 @@ import type { Request } from 'express';
 import type { Logger } from '../log.ts';
 
 /** What an operator wants to find again. Refreshing is not among it: that happens all the time. */
-export type AuditType =
+type AuditType =
   | 'registered'
   | 'signed_in'
   | 'sign_in_failed'

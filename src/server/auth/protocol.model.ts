@@ -20,6 +20,8 @@ const lifetimes = { refreshTokenLifetime: HOUR, sessionMaxAge: 3 * HOUR };
 export const policy: Policy = { ...lifetimes, window: windowFor(lifetimes.refreshTokenLifetime) };
 const accessTokenLifetime = 15 * MINUTE;
 
+/** Between the clocks of two servers, at most. */
+const CLOCKS_APART = 10 * SECOND;
 /** From reading the cookie to storing the answer: the longest that an honest request takes. */
 const HONEST_REQUEST = 25 * SECOND;
 
@@ -163,6 +165,7 @@ function createWorld(db: ModelDatabase, { skews = [0, 0], window = policy.window
   const issued = { refresh: [] as string[], access: [] as string[] };
   /** Sessions in the order in which they were started: ids are random, histories are to be compared. */
   const sessions: string[] = [];
+  const started = new Map<string, number>();
   const ended = new Set<string>();
   const story: string[] = [];
 
@@ -174,8 +177,11 @@ function createWorld(db: ModelDatabase, { skews = [0, 0], window = policy.window
     throw new Error([rule, ...story].join('\n'));
   }
 
-  function note(what: string, server: number, outcome: Outcome): Outcome {
+  /** @param sid of the session that was used, where one was */
+  function note(what: string, server: number, outcome: Outcome, sid?: string): Outcome {
     if (outcome.kind === 'good') {
+      if (sid !== undefined && time.now - started.get(sid)! >= policy.sessionMaxAge + CLOCKS_APART)
+        fail('A session outlived its greatest age.');
       if (outcome.access !== undefined) issued.access.push(outcome.access);
       if (outcome.cookie !== undefined) issued.refresh.push(outcome.cookie);
     }
@@ -198,6 +204,7 @@ function createWorld(db: ModelDatabase, { skews = [0, 0], window = policy.window
   async function start(server: number, cookie: string | undefined): Promise<Outcome & { kind: 'good' }> {
     const { grant, cookie: set } = await servers[server]!.start(user, { userAgent: undefined, ip: undefined }, cookie);
     sessions.push(grant.session.id);
+    started.set(grant.session.id, time.now);
     if (cookie !== undefined) ended.add(claimsOf(cookie).sid);
     const outcome = { kind: 'good' as const, access: grant.accessToken, cookie: set!.token, generation: 1 };
     note('login', server, outcome);
@@ -215,7 +222,7 @@ function createWorld(db: ModelDatabase, { skews = [0, 0], window = policy.window
             generation: answer.grant.session.generation,
             ...(answer.cookie === undefined ? {} : { cookie: answer.cookie.token }),
           };
-    return note(`refresh with ${named(cookie)}`, server, outcome);
+    return note(`refresh with ${named(cookie)}`, server, outcome, claimsOf(cookie).sid);
   }
 
   async function call(server: number, access: string): Promise<Outcome> {
@@ -224,7 +231,7 @@ function createWorld(db: ModelDatabase, { skews = [0, 0], window = policy.window
       'failure' in answer
         ? { kind: 'failed', why: 'reason' in answer.failure ? answer.failure.reason : answer.failure.code }
         : { kind: 'good' };
-    return note(`call with ${named(access)}`, server, outcome);
+    return note(`call with ${named(access)}`, server, outcome, claimsOf(access).sid);
   }
 
   async function logout(server: number, cookie: string | undefined, access: string | undefined): Promise<Outcome> {

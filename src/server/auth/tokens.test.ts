@@ -266,9 +266,9 @@ describe('the form', () => {
     expect(verify(token)).toBe('invalid');
   });
 
-  test('may not be a list or anything else that is no string in disguise', () => {
-    expect(verify('[object Object]')).toBe('invalid');
-    expect(verify("' OR 1=1--")).toBe('invalid');
+  test.each(['[object Object]', "' OR 1=1--", '{"$ne":null}', '%E0%A4%A', '...'])('may not be %j', (token) => {
+    expect(verify(token)).toBe('invalid');
+    expect(tokens.verifyRefresh(token, NOW)).toEqual({ kind: 'invalid' });
   });
 
   test('may not have any character of the signature changed, unused bits included', () => {
@@ -294,13 +294,11 @@ describe('the form', () => {
   });
 
   test('is refused for its length before anything of it is read', () => {
-    const parse = performance.now();
     for (const length of [4_097, 15_000, 5_000_000]) {
       expect(verify('a'.repeat(length))).toBe('invalid');
       expect(verify(`${goodHead}.${'A'.repeat(length)}.${goodSignature}`)).toBe('invalid');
     }
     expect(verify(forge(header, { ...access, pad: 'x'.repeat(4_096) }))).toBe('invalid');
-    expect(parse).toBeGreaterThan(0);
   });
 });
 
@@ -383,7 +381,9 @@ describe('Wycheproof', () => {
     });
     // Where the flawed text was signed as it stands, so is ours: then it is not for its signature that it is refused.
     const signed = after[2] === mac(`${after[0]}.${after[1]}`, Buffer.from(k, 'base64url'));
-    return signed ? `${changed[0]}.${changed[1]}.${mac(`${changed[0]}.${changed[1]}`, ACCESS)}` : changed.join('.');
+    if (!signed) return changed.join('.');
+    const [head, payload, , ...more] = changed;
+    return [head, payload, mac(`${head}.${payload}`, ACCESS), ...more].join('.');
   }
 
   function change(before: string, after: string, ours: string): string {

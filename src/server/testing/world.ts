@@ -8,7 +8,7 @@ import type { Settings } from '../env.ts';
 import { createServices, type Services } from '../services.ts';
 
 /** Settings as in production but for the price of a hash. Durations in milliseconds. */
-export const testSettings: Settings = {
+const testSettings: Settings = {
   production: true,
   port: 0,
   database: { kind: 'sqlite', path: ':memory:' },
@@ -68,7 +68,7 @@ export async function testWorld(settings: Partial<Settings> = {}): Promise<World
   };
 }
 
-export interface Answer {
+interface Answer {
   status: number;
   headers: Headers;
   /** Whatever the body was. */

@@ -1,0 +1,87 @@
+import { describe, expect, test } from 'vitest';
+import { failureOf, sentenceOf, sentenceOfEnd, sessionEndReasons, type Failure, type FailureCode } from './failures.ts';
+
+/** One of each, so that a code that is added and not thought of here is a type error. */
+const examples: { [Code in FailureCode]: Extract<Failure, { code: Code }> } = {
+  invalid_input: { code: 'invalid_input', fields: { email: ['Enter your email.'] } },
+  username_taken: { code: 'username_taken' },
+  email_taken: { code: 'email_taken' },
+  invalid_credentials: { code: 'invalid_credentials' },
+  access_token_missing: { code: 'access_token_missing' },
+  access_token_expired: { code: 'access_token_expired' },
+  access_token_invalid: { code: 'access_token_invalid' },
+  session_ended: { code: 'session_ended', reason: 'revoked' },
+  rate_limited: { code: 'rate_limited', retryAfter: 30 },
+  overloaded: { code: 'overloaded', retryAfter: 5 },
+  origin_not_allowed: { code: 'origin_not_allowed' },
+  payload_too_large: { code: 'payload_too_large' },
+  batch_refused: { code: 'batch_refused' },
+  unsupported_content: { code: 'unsupported_content' },
+};
+
+describe.each(Object.values(examples))('$code', (failure) => {
+  test('is read from the error that carries it, as it travels', () => {
+    const error = JSON.parse(JSON.stringify({ data: { code: 'ANY', httpStatus: 400, failure } })) as unknown;
+    expect(failureOf(error)).toEqual(failure);
+  });
+
+  test('has a sentence, which says nothing of codes', () => {
+    const sentence = sentenceOf(failure);
+    expect(sentence).toMatch(/^[A-Z].*[.]$/);
+    expect(sentence).not.toMatch(/_|undefined|null|NaN|token/i);
+  });
+});
+
+describe('an error without a failure that we know', () => {
+  test.each([
+    undefined,
+    null,
+    'text',
+    1,
+    new Error('boom'),
+    {},
+    { data: null },
+    { data: 'text' },
+    { data: {} },
+    { data: { failure: null } },
+    { data: { failure: 'session_ended' } },
+    { data: { failure: { code: 'unheard_of' } } },
+    { data: { failure: { code: 'session_ended' } } },
+    { data: { failure: { code: 'session_ended', reason: 'boredom' } } },
+    { data: { failure: { code: 'rate_limited' } } },
+    { data: { failure: { code: 'rate_limited', retryAfter: '5' } } },
+    { data: { failure: { code: 'rate_limited', retryAfter: -1 } } },
+    { data: { failure: { code: 'invalid_input' } } },
+    { data: { failure: { code: 'invalid_input', fields: { email: 'x' } } } },
+    { failure: { code: 'username_taken' } },
+  ])('%j carries none', (error) => {
+    expect(failureOf(error)).toBeUndefined();
+  });
+});
+
+test('fields that a newer server adds do not matter', () => {
+  expect(failureOf({ data: { failure: { code: 'email_taken', hint: 'x' } } })).toEqual({ code: 'email_taken' });
+});
+
+test('every end of a session has its sentence, and the ways of not having one share theirs', () => {
+  const sentences = sessionEndReasons.map((reason) => sentenceOf({ code: 'session_ended', reason }));
+  expect(sentences).toEqual(sessionEndReasons.map(sentenceOfEnd));
+  expect(new Set(sentences).size).toBe(sessionEndReasons.length - 1);
+  expect(sentenceOfEnd('none')).toBe(sentenceOfEnd('invalid'));
+  expect(sentenceOfEnd('reused')).toContain('change your password');
+});
+
+test.each([
+  [0, 'a second'],
+  [0.2, 'a second'],
+  [1, 'a second'],
+  [1.1, '2 seconds'],
+  [59, '59 seconds'],
+  [59.5, 'a minute'],
+  [60, 'a minute'],
+  [61, '2 minutes'],
+  [3_600, '60 minutes'],
+])('%d seconds to wait are said as: %s', (retryAfter, words) => {
+  for (const code of ['rate_limited', 'overloaded'] as const)
+    expect(sentenceOf({ code, retryAfter })).toContain(`in ${words}.`);
+});
