@@ -41,6 +41,7 @@ function world({
     refresh,
     logout: async () => {},
     cooldown: { baseMs: 2000, maxMs: 8000 },
+    refreshOnFirstVisit: false,
     ...sessionOptions,
     environment: tab.environment,
   });

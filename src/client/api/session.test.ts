@@ -32,6 +32,7 @@ function world({
     refresh,
     logout,
     cooldown: { baseMs: 2000, maxMs: 8000 },
+    refreshOnFirstVisit: false,
     ...options,
     environment: tab.environment,
   });
@@ -77,7 +78,7 @@ describe('start', () => {
     expect(told).toHaveBeenCalledTimes(1);
   });
 
-  it('a first visit makes no request', async () => {
+  it('a first visit makes no request where the app knows it for one', async () => {
     const { session, refresh, browser } = world();
     await session.start();
     expect(session.state).toEqual({ status: 'signed-out' });
@@ -85,8 +86,8 @@ describe('start', () => {
     expect(browser.stored.size).toBe(0);
   });
 
-  it('a first visit asks where the app wants it to', async () => {
-    const { session, refresh } = world({ refreshOnFirstVisit: true });
+  it('where nothing is remembered, and nothing else is known, the server is asked', async () => {
+    const { session, refresh } = world({ refreshOnFirstVisit: undefined });
     await session.start();
     expect(refresh).toHaveBeenCalledTimes(1);
     expect(session.state.status).toBe('signed-in');
@@ -394,6 +395,33 @@ describe('signing in and out', () => {
     expect(browser.marker()).toMatchObject({ state: 'ended' });
     await after.browser.clock.advance(MINUTE_MS);
     expect(after.logout).toHaveBeenCalledTimes(2);
+  });
+
+  it('LO-03 without a storage it is sent again while the page lives', async () => {
+    const { session, logout, clock } = world({ environment: { storage: null } });
+    logout.mockRejectedValueOnce(new TypeError('offline'));
+    session.signIn(grantOf());
+    await session.signOut();
+    await clock.advance(999);
+    expect(logout).toHaveBeenCalledTimes(1);
+    await clock.advance(60_000);
+    expect(logout).toHaveBeenCalledTimes(2);
+  });
+
+  it('logging out, in and out again tells the server of each', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { session, logout, browser } = world();
+    logout.mockReturnValueOnce(promise);
+    session.signIn(grantOf());
+    void session.signOut();
+    await settled();
+    session.signIn(grantOf({ sid: 's2' }));
+    await session.signOut();
+    expect(logout).toHaveBeenCalledTimes(2);
+    expect(logout.mock.calls.map(([{ signal }]) => signal.aborted)).toEqual([true, false]);
+    resolve();
+    await settled();
+    expect(browser.marker()).toMatchObject({ sid: 's2', state: 'ended' });
   });
 
   it('a logout that was not sent is given up when somebody logs in', async () => {

@@ -38,7 +38,10 @@ export interface SessionOptions {
   proactive?: false | { leadMs?: number; jitterMs?: number };
   /** The rest after a refresh that could not be had; doubles with each. */
   cooldown?: { baseMs: number; maxMs: number };
-  /** Asks the server at start even where a working storage says that nobody has logged in here. Costs every guest a refused request. */
+  /**
+   * Whether `start` asks the server where nothing is remembered of a login in this browser. Default: true. An app that
+   * knows that there is no cookie (no script can see it) says false, and spares its guests a refused request.
+   */
   refreshOnFirstVisit?: boolean;
   environment?: Partial<SessionEnvironment>;
 }
@@ -572,7 +575,7 @@ export function createSession(options: SessionOptions): Session {
 
   async function boot(): Promise<void> {
     const marker = tabs.marker();
-    if (marker ? marker.state !== 'active' : !options.refreshOnFirstVisit && tabs.remembers()) {
+    if (marker ? marker.state !== 'active' : options.refreshOnFirstVisit === false && tabs.remembers()) {
       leave(undefined, undefined);
       logoutUnsent = marker?.state === 'logout-pending';
       if (logoutUnsent) void sendLogout(true);

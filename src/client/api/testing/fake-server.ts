@@ -28,17 +28,23 @@ export function refusal(failure: Failure | undefined, code = 'UNAUTHORIZED'): TR
   });
 }
 
+/** Requests that raced with a rotation may still be under way. */
+const WINDOW_MS = 60_000;
+
 interface Cookie {
   sid: string;
   generation: number;
 }
 
 /**
- * The protocol of DESIGN.md, section 2, as far as a client can see it without clocks: a copy of the generation before the
- * current one is answered with the current one, an older one is theft. One cookie jar, so one browser.
+ * The session protocol as far as a client can see it: a copy of the generation before the current one is answered with
+ * the current one, an older one is theft, and who has just rotated rests. One cookie jar, so one browser.
  */
-export function fakeServer({ expiresIn = 900 } = {}) {
-  const sessions = new Map<string, { name: string; generation: number; ended?: 'revoked' | 'reused' }>();
+export function fakeServer({ expiresIn = 900, now = (): number => 0 } = {}) {
+  const sessions = new Map<
+    string,
+    { name: string; generation: number; issuedAt: number; ended?: 'revoked' | 'reused' }
+  >();
   const tokens = new Map<string, { sid: string; expired: boolean }>();
   const seen = { refreshes: 0, inFlight: 0, mostInFlight: 0, logouts: 0, reuses: 0 };
   const effects = new Map<number, number>();
@@ -66,7 +72,11 @@ export function fakeServer({ expiresIn = 900 } = {}) {
       end(cookie.sid, 'reused');
       return { outcome: { kind: 'ended', reason: 'reused' } };
     }
-    if (cookie.generation === row.generation) row.generation++;
+    const rests = row.generation > 1 && now() - row.issuedAt <= WINDOW_MS;
+    if (cookie.generation === row.generation && !rests) {
+      row.generation++;
+      row.issuedAt = now();
+    }
     return {
       outcome: { kind: 'granted', grant: grant(cookie.sid) },
       cookie: { sid: cookie.sid, generation: row.generation },
@@ -82,7 +92,7 @@ export function fakeServer({ expiresIn = 900 } = {}) {
     logIn(name: string): Grant {
       end(jar?.sid, 'revoked');
       const sid = `s${sessions.size + 1}`;
-      sessions.set(sid, { name, generation: 1 });
+      sessions.set(sid, { name, generation: 1, issuedAt: now() });
       jar = { sid, generation: 1 };
       return grant(sid);
     },
