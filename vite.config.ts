@@ -34,7 +34,9 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
-          testTimeout: 60_000,
+          // Builds the product, so that the stories are told of what is there now, whatever started them.
+          globalSetup: 'e2e/support/global-setup.ts',
+          testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
         },

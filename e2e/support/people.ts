@@ -41,6 +41,14 @@ export async function sendLogin(page: Page, { email, password }: Pick<Person, 'e
   await page.getByRole('button', { name: 'Log in' }).click();
 }
 
+/** Logs out, until the server has heard of it: the page does not wait for that. */
+export async function logOut(page: Page): Promise<void> {
+  const told = page.waitForResponse(/auth\.logout/);
+  await page.getByRole('button', { name: 'Log out' }).click();
+  await seesLogin(page);
+  await told;
+}
+
 export async function seesDashboardOf(page: Page, { username, email }: Person): Promise<void> {
   await page.getByRole('heading', { name: 'Dashboard' }).waitFor();
   await page.getByText(`Welcome, ${username}!`).waitFor();

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -17,6 +17,7 @@ const LISTENING = /"port":(\d+)|^Failed running /m;
 const STOP_TIMEOUT = 20_000;
 
 export interface ServerProcess extends AsyncDisposable {
+  pid: number;
   /** Its working folder: `data/` is in it. */
   folder: string;
   /** All that it has written so far, to both outputs. */
@@ -43,6 +44,13 @@ interface Options {
   folder?: string;
 }
 
+/** Should this process be ended in the middle of a story, they are not to outlive it. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+process.once('SIGTERM', () => process.exit(1));
+
 /** Secrets such as an operator would draw. */
 export const secrets = {
   JWT_ACCESS_SECRET: 'q3Vb7xYt0NfKz8Lr2WmPc5Hs9JdGu4Ea',
@@ -61,6 +69,11 @@ export function startProduct({ settings, folder }: Options = {}): Promise<Runnin
 /** As `npm run dev` runs it: from the sources, watching them, without any setting that a developer would have to make. */
 export function startDevelopment({ settings, project }: Options & { project?: string } = {}): Promise<RunningServer> {
   return listening(run(manifest.scripts.dev, { PORT: '0', ...cheap, ...settings }, { project }));
+}
+
+/** Another server, for the bench: any command that starts Node and tells its port. */
+export function startOther(command: string): Promise<RunningServer> {
+  return listening(run(command, {}, {}));
 }
 
 /** The built product where it is not expected to get as far as listening. */
@@ -97,7 +110,7 @@ async function run(
 ): Promise<ServerProcess> {
   // A folder of its own keeps it from a developer's `.env` and `data/`.
   const folder = given ?? (await temporaryFolder());
-  const [, ...args] = command.split(' ').map((arg) => (arg.startsWith('src/') ? join(project, arg) : arg));
+  const [, ...args] = command.split(' ').map((arg) => (/^(src|bench)\//.test(arg) ? join(project, arg) : arg));
   const child = spawn(process.execPath, args, { cwd: folder, env: settings, stdio: ['ignore', 'pipe', 'pipe'] });
 
   let output = '';
@@ -108,14 +121,13 @@ async function run(
       for (const look of watchers) look();
     });
 
-  // Should this process be ended in the middle of a story.
-  const orphaned = () => void child.kill('SIGKILL');
-  process.once('exit', orphaned);
-
+  running.add(child);
   // 'close', not 'exit': then its own children, which write to the same pipes, are gone as well.
   const exited = once(child, 'close').then(([code]) => code as number | null);
 
   return {
+    // Undefined only where it could not be started, and then 'close' tells.
+    pid: child.pid ?? 0,
     folder,
     output: () => output,
     outputWith(pattern) {
@@ -141,7 +153,7 @@ async function run(
       const kill = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT);
       const code = await exited;
       clearTimeout(kill);
-      process.off('exit', orphaned);
+      running.delete(child);
       if (given === undefined) await rm(folder, { recursive: true, force: true });
       if (code === null && child.signalCode === 'SIGKILL') throw new Error(`It had to be killed:\n${output}`);
     },

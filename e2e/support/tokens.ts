@@ -14,7 +14,19 @@ export function collectTokens(context: BrowserContext): string[] {
 
 /** Waits until the token is expired: until the moment that is written in it, for there is nobody who would tell. */
 export async function expired(token: string): Promise<void> {
+  await setTimeout(Math.max(0, claimsOf(token).exp * 1000 - Date.now()) + 1);
+}
+
+/**
+ * How many tokens were handed out within `ms` milliseconds at most: how often the session was refreshed for one and the
+ * same expiry. By the dates in them, so that it makes no difference how long anything took.
+ */
+export function mostWithin(ms: number, tokens: readonly string[]): number {
+  const dates = tokens.map((token) => claimsOf(token).iat * 1000);
+  return Math.max(...dates.map((from) => dates.filter((date) => date >= from && date < from + ms).length));
+}
+
+function claimsOf(token: string): { iat: number; exp: number } {
   const [, payload = ''] = token.split('.');
-  const { exp } = JSON.parse(Buffer.from(payload, 'base64url').toString()) as { exp: number };
-  await setTimeout(Math.max(0, exp * 1000 - Date.now()) + 1);
+  return JSON.parse(Buffer.from(payload, 'base64url').toString()) as { iat: number; exp: number };
 }

@@ -5,6 +5,9 @@ import { createPasswords } from './passwords.ts';
 import { sqliteStore } from './store.sqlite.ts';
 import type { AuthStore } from './store.ts';
 
+// Threads and locks take their time on a machine that is busy with other tests.
+vi.setConfig({ testTimeout: 30_000 });
+
 const NOW = Date.UTC(2030, 0, 1);
 const onBadHash = vi.fn<() => void>();
 const passwords = createPasswords({ cost: 4, threads: 1, onBadHash });

@@ -43,14 +43,17 @@ interface Claims {
   gen: number;
   /** Milliseconds since the epoch. */
   exp: number;
+  /** Of the copy: a refresh token's own, an access token's that of the copy that it came with. In seconds. */
+  date: number;
 }
 
 const unlimited = async () => undefined;
 
 /** What a token says; the model trusts it, the servers do not. */
 export function claimsOf(token: string): Claims {
-  const { sid, gen, exp } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as Claims;
-  return { sid, gen, exp: Math.round(exp * 1000) };
+  const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString();
+  const { sid, gen, exp, iat, gat } = JSON.parse(payload) as Omit<Claims, 'date'> & { iat: number; gat?: number };
+  return { sid, gen, exp: Math.round(exp * 1000), date: gat ?? iat };
 }
 
 /** A database that can lose its power: what was written without waiting for the disk may then be gone. */
@@ -222,6 +225,8 @@ function createWorld(db: ModelDatabase, { skews = [0, 0], window = policy.window
             generation: answer.grant.session.generation,
             ...(answer.cookie === undefined ? {} : { cookie: answer.cookie.token }),
           };
+    if (outcome.kind === 'good' && claimsOf(outcome.access!).date !== claimsOf(outcome.cookie ?? cookie).date)
+      fail('An access token is not dated as the copy that it came with.');
     return note(`refresh with ${named(cookie)}`, server, outcome, claimsOf(cookie).sid);
   }
 

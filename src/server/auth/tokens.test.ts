@@ -56,6 +56,15 @@ describe('a token of ours', () => {
     expect(tokens.verifyAccess(token, NOW + 1)).toMatchObject({ kind: 'valid', claims: { iat, gat: iat } });
   });
 
+  test('is good on the night in 2038 on which dates lose a bit of their fraction', () => {
+    const night = 2 ** 31 - 450;
+    for (let ms = 0; ms < 100; ms++) {
+      const iat = (night * 1000 + ms) / 1000;
+      const token = tokens.signAccess({ ...claims, iat, gat: iat, exp: iat + accessTokenLifetime / 1000 });
+      expect(tokens.verifyAccess(token, night * 1000 + ms).kind).toBe('valid');
+    }
+  });
+
   test('names its key by a hash of the secret, which does not tell the secret', () => {
     const { kid } = JSON.parse(Buffer.from(goodHead, 'base64url').toString()) as { kid: string };
     expect(kid).toMatch(/^[\w-]{8}$/);

@@ -147,7 +147,10 @@ export function createTokens(options: {
       const verified = access.verify(token, now);
       if (verified.kind === 'invalid') return verified;
       const { iat, exp } = verified.claims;
-      const ours = exp - iat <= toSeconds(options.accessTokenLifetime) && iat <= toSeconds(now) + CLOCK_TOLERANCE;
+      // In whole milliseconds: from 2^31 on, in 2038, the fraction of a NumericDate has a bit less, and the difference of
+      // two that lie on either side of it is not exact.
+      const lifetime = Math.round((exp - iat) * 1000);
+      const ours = lifetime <= options.accessTokenLifetime && iat <= toSeconds(now) + CLOCK_TOLERANCE;
       return ours ? verified : { kind: 'invalid' };
     },
   };

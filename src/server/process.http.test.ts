@@ -1,0 +1,232 @@
+import Database from 'better-sqlite3';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { Grant } from '../shared/auth.ts';
+import { failureOf, type Failure } from '../shared/failures.ts';
+import { install, secrets, startProcess, type Installation, type ServerProcess } from './testing/process.ts';
+
+const TIMEOUT = 60_000;
+
+interface Answer {
+  status: number;
+  grant: Grant | null | undefined;
+  failure: Failure | undefined;
+  cookie: string | undefined;
+}
+
+async function post({ url }: ServerProcess, path: string, input: unknown, cookie?: string): Promise<Answer> {
+  const response = await fetch(`${url}/trpc/${path}`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(cookie === undefined ? {} : { cookie: `__Host-refreshToken=${cookie}` }),
+    },
+    body: JSON.stringify(input),
+  });
+  const body = (await response.json()) as { result?: { data: Grant | null }; error?: unknown };
+  return {
+    status: response.status,
+    grant: body.result?.data,
+    failure: failureOf(body.error),
+    cookie: /__Host-refreshToken=([^;]+)/.exec(response.headers.getSetCookie().join())?.[1],
+  };
+}
+
+const account = (name: string) => ({
+  username: name,
+  email: `${name}@example.com`,
+  password: `a good password for ${name}`,
+});
+
+/** @returns what SQLite thinks of the database that a server has left behind, opened by nobody */
+function stateOf({ folder }: Installation): unknown[] {
+  const database = new Database(join(folder, 'data/latchkey.db'));
+  const state = [database.pragma('integrity_check', { simple: true }), database.pragma('foreign_key_check')];
+  database.close();
+  return state;
+}
+
+describe('killed without warning under load', () => {
+  /** What a person was told: that they are logged in, or that they are out. */
+  interface Told {
+    cookie: string;
+    leaving: boolean;
+    out: boolean;
+  }
+
+  test('the server has kept whatever it had confirmed', { timeout: TIMEOUT }, async () => {
+    using place = install();
+    for (const lives of [5, 25]) {
+      const server = await startProcess(place);
+      const people: Told[] = [];
+      let confirmed = 0;
+      const confirm = () => {
+        confirmed += 1;
+        if (confirmed === lives) server.signal('SIGKILL');
+      };
+      const live = async (number: number) => {
+        for (let round = 0; ; round += 1) {
+          const registered = await post(server, 'auth.register', account(`p${lives}-${number}-${round}`), undefined);
+          const person: Told = { cookie: registered.cookie ?? '', leaving: false, out: false };
+          people.push(person);
+          confirm();
+          const refreshed = await post(server, 'auth.refresh', {}, person.cookie);
+          person.cookie = refreshed.cookie ?? person.cookie;
+          confirm();
+          if (round % 2 === number % 2) continue;
+          person.leaving = true;
+          person.out = (await post(server, 'auth.logout', {}, person.cookie)).status === 200;
+          confirm();
+        }
+      };
+      // Everybody goes on until nobody answers.
+      await Promise.all(Array.from({ length: 4 }, (_, number) => live(number).catch(() => undefined)));
+      expect(await server.exited).toBeNull();
+      expect(confirmed).toBeGreaterThanOrEqual(lives);
+
+      await using again = await startProcess(place);
+      for (const { cookie, leaving, out } of people) {
+        const { status, failure } = await post(again, 'auth.refresh', {}, cookie);
+        const isOut = JSON.stringify(failure) === '{"code":"session_ended","reason":"revoked"}';
+        // Who had asked to leave and heard nothing may be either.
+        expect([status, isOut]).toEqual(out || (leaving && isOut) ? [401, true] : [200, false]);
+      }
+      again.signal('SIGTERM');
+      expect(await again.exited).toBe(0);
+      expect(stateOf(place)).toEqual(['ok', []]);
+    }
+  });
+});
+
+describe('several servers on one database', () => {
+  test('may start at once where there is nothing yet', { timeout: TIMEOUT }, async () => {
+    using place = install();
+    const servers = await Promise.all(Array.from({ length: 5 }, () => startProcess(place)));
+    try {
+      expect(servers.map(({ url, output }) => url ?? output())).toEqual(servers.map(({ url }) => url));
+      const [first, ...others] = servers as [ServerProcess, ...ServerProcess[]];
+      const { email, password } = account('ada');
+      expect((await post(first, 'auth.register', account('ada'))).status).toBe(200);
+      for (const other of others) expect((await post(other, 'auth.login', { email, password })).status).toBe(200);
+    } finally {
+      for (const server of servers) await server[Symbol.asyncDispose]();
+    }
+  });
+
+  test('behave as one', { timeout: TIMEOUT }, async () => {
+    using place = install();
+    await using one = await startProcess(place);
+    await using two = await startProcess(place);
+    const either = (index: number) => (index % 2 === 0 ? one : two);
+
+    const registered = await Promise.all(
+      Array.from({ length: 8 }, (_, index) =>
+        post(either(index), 'auth.register', { ...account('ada'), username: `ada-${index}` }),
+      ),
+    );
+    expect(registered.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([
+      200,
+      ...Array<number>(7).fill(409),
+    ]);
+
+    const { cookie } = registered.find(({ status }) => status === 200) as Answer;
+    const refreshed = await Promise.all(
+      Array.from({ length: 30 }, (_, index) => post(either(index), 'auth.refresh', {}, cookie)),
+    );
+    expect(new Set(refreshed.map(({ status, grant }) => `${status} ${grant?.session.generation}`))).toEqual(
+      new Set(['200 2']),
+    );
+
+    expect((await post(one, 'auth.logout', {}, cookie)).status).toBe(200);
+    expect((await post(two, 'auth.refresh', {}, refreshed[0]?.cookie)).failure).toEqual({
+      code: 'session_ended',
+      reason: 'revoked',
+    });
+
+    const wrong = { email: 'nobody@example.com', password: 'wrong' };
+    const guesses = await Promise.all(
+      Array.from({ length: 60 }, (_, index) => post(either(index), 'auth.login', wrong)),
+    );
+    const tried = guesses.filter(({ failure }) => failure?.code === 'invalid_credentials');
+    expect(tried).toHaveLength(11);
+    expect(guesses.filter(({ failure }) => failure?.code === 'rate_limited')).toHaveLength(49);
+  });
+});
+
+describe('told to stop', () => {
+  test(
+    'under load the server answers whom it has heard, and leaves a whole database',
+    { timeout: TIMEOUT },
+    async () => {
+      using place = install();
+      await using server = await startProcess(place);
+      const sockets = await Promise.all(
+        Array.from({ length: 12 }, async (_, index) => {
+          const body = JSON.stringify(account(`person-${index}`));
+          const socket = connect(Number(new URL(server.url ?? '').port), '127.0.0.1');
+          const answered = once(socket, 'data') as Promise<[Buffer]>;
+          socket.write(
+            `POST /trpc/auth.register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`,
+          );
+          // The server's own word that it has the request in hand.
+          expect(String(await answered)).toContain('100 Continue');
+          return { socket, body };
+        }),
+      );
+      const answers = sockets.map(({ socket, body }) => {
+        const answer = once(socket, 'data').then(([data]) => String(data).split('\r\n', 1)[0]);
+        socket.write(body);
+        return answer;
+      });
+      server.signal('SIGTERM');
+      expect(await Promise.all(answers)).toEqual(answers.map(() => 'HTTP/1.1 200 OK'));
+      for (const { socket } of sockets) socket.destroy();
+      expect(await server.exited).toBe(0);
+      expect(stateOf(place)).toEqual(['ok', []]);
+    },
+  );
+
+  // OPEN: `test` once it is mended. Such connections, which browsers open in advance, keep the server until its time has run out.
+  test.fails('it does not wait for connections that have asked for nothing', { timeout: TIMEOUT }, async () => {
+    using place = install();
+    await using server = await startProcess(place);
+    const idle: Socket = connect(Number(new URL(server.url ?? '').port), '127.0.0.1');
+    await once(idle, 'connect');
+    // Answered after the connection was accepted.
+    expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
+    server.signal('SIGTERM');
+    const code = await server.exited;
+    idle.destroy();
+    expect(code).toBe(0);
+  });
+});
+
+describe('a start that cannot succeed', () => {
+  test.each<[string, Record<string, string>]>([
+    ['JWT_ACCESS_SECRET', { JWT_ACCESS_SECRET: 'hunter2-hunter2' }],
+    ['JWT_REFRESH_SECRET', { JWT_REFRESH_SECRET: secrets.JWT_ACCESS_SECRET }],
+    ['TRUST_PROXY', { TRUST_PROXY: 'true' }],
+    ['CLIENT_URL', { CLIENT_URL: 'http://app.hunter2.example' }],
+  ])('for %s ends with 1, names it, not its value, and opens no port', async (name, settings) => {
+    using place = install();
+    await using server = await startProcess(place, settings);
+    expect([server.url, await server.exited]).toEqual([undefined, 1]);
+    expect(server.output().match(/^ {2}[A-Z_]+/gm)).toEqual([`  ${name}`]);
+    for (const value of ['hunter2', ...Object.values(secrets)]) expect(server.output()).not.toContain(value);
+  });
+
+  test.each<[string, (file: string) => void]>([
+    ['text', (file) => writeFileSync(file, 'These are no pages of SQLite. '.repeat(1_000))],
+    ['a folder', (file) => mkdirSync(file)],
+  ])('for a database that is %s ends with 1 and names the file', async (_, prepare) => {
+    using place = install();
+    mkdirSync(join(place.folder, 'data'));
+    prepare(join(place.folder, 'data/latchkey.db'));
+    await using server = await startProcess(place);
+    expect([server.url, await server.exited]).toEqual([undefined, 1]);
+    expect(server.output()).toContain('data/latchkey.db');
+  });
+});
