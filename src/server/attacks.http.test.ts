@@ -6,7 +6,6 @@ import { testWorld, type TestClient, type World } from './testing/world.ts';
 const ACCESS = 'an access secret of these tests, 32 bytes';
 const REFRESH = 'a refresh secret of these tests, 32 bytes';
 const keys = { accessSecrets: [ACCESS], refreshSecrets: [REFRESH] };
-const MINUTE = 60_000;
 
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
@@ -152,13 +151,15 @@ describe('the cookie', () => {
     ['with bytes beyond ASCII', (token) => `Cookie: ${NAME}=${token}\u00ff\r\n`, 401],
   ];
 
-  test.each(shapes)('%s', async (_, headers, status) => {
+  test('counts in one shape only', async () => {
     await using world = await testWorld();
-    const client = world.client();
-    await client.register();
-    const answer = await refreshWith(world, headers(client.cookie ?? ''));
-    expect([answer.status, answer.head.includes('Set-Cookie')]).toEqual([status, status === 200]);
-    expect((await client.query('auth.me')).status).toBe(200);
+    for (const [shape, headers, status] of shapes) {
+      const client = world.client();
+      await client.register();
+      const answer = await refreshWith(world, headers(client.cookie ?? ''));
+      expect([shape, answer.status, answer.head.includes('Set-Cookie')]).toEqual([shape, status, status === 200]);
+      expect((await client.query('auth.me')).status).toBe(200);
+    }
   });
 
   // OPEN: `test` once it is mended. U+00A0 is cut off like a space, but to a browser this is another name, which any host of
@@ -176,24 +177,25 @@ describe('where a request comes from', () => {
   const own = 'own';
   const sites = ['same-origin', 'none', undefined, 'same-site', 'cross-site', 'bogus', ''];
   const origins = [own, 'https://evil.test', 'null', '', undefined];
-  const cases = sites.flatMap((site) => origins.map((origin) => [site, origin] as const));
 
-  test.each(cases)('Sec-Fetch-Site %j with Origin %j decides, with a cookie and without', async (site, origin) => {
+  test.each(sites)('Sec-Fetch-Site %j and the Origin decide, with a cookie and without', async (site) => {
     await using world = await testWorld();
-    const client = world.client();
-    await client.register();
-    const allowed = origin === own || (origin === undefined && sites.indexOf(site) < 3);
-    const headers = [
-      ...(origin === undefined ? [] : [`Origin: ${origin === own ? 'http://x' : origin}\r\n`]),
-      ...(site === undefined ? [] : [`Sec-Fetch-Site: ${site}\r\n`]),
-    ].join('');
-    const before = sessionRows(world);
-    const anonymous = await refreshWith(world, headers);
-    expect(anonymous.status).toBe(allowed ? 401 : 403);
-    world.clock.advance(2 * MINUTE);
-    const known = await refreshWith(world, `${headers}Cookie: __Host-refreshToken=${client.cookie}\r\n`);
-    expect([known.status, known.head.includes('Set-Cookie')]).toEqual([allowed ? 200 : 403, allowed]);
-    if (!allowed) expect(sessionRows(world)).toEqual(before);
+    for (const origin of origins) {
+      const client = world.client();
+      await client.register();
+      const allowed = origin === own || (origin === undefined && sites.indexOf(site) < 3);
+      const headers = [
+        ...(origin === undefined ? [] : [`Origin: ${origin === own ? 'http://x' : origin}\r\n`]),
+        ...(site === undefined ? [] : [`Sec-Fetch-Site: ${site}\r\n`]),
+      ].join('');
+      const before = sessionRows(world);
+      const anonymous = await refreshWith(world, headers);
+      expect([origin, anonymous.status]).toEqual([origin, allowed ? 401 : 403]);
+      const known = await refreshWith(world, `${headers}Cookie: __Host-refreshToken=${client.cookie}\r\n`);
+      const rotated = known.head.includes('Set-Cookie');
+      expect([origin, known.status, rotated]).toEqual([origin, allowed ? 200 : 403, allowed]);
+      if (!allowed) expect(sessionRows(world)).toEqual(before);
+    }
   });
 
   // OPEN: `test` once it is mended. Each spelling of the header counts as another refusal.
