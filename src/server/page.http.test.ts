@@ -169,7 +169,7 @@ describe('nothing else is a file', () => {
   );
 
   // OPEN: `test` once it is mended. The error comes as JSON under the type of the file.
-  test.fails.each([{ Range: 'bytes=999-' }, { 'If-Match': '"x"' }])(
+  test.fails.each<Record<string, string>>([{ Range: 'bytes=999-' }, { 'If-Match': '"x"' }])(
     '%j that cannot be met is answered in JSON',
     async (headers) => {
       const answer = await send('GET', '/', headers);

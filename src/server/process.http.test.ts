@@ -59,7 +59,7 @@ describe('killed without warning under load', () => {
 
   test('the server has kept whatever it had confirmed', { timeout: TIMEOUT }, async () => {
     using place = install();
-    for (const lives of [5, 25]) {
+    for (const lives of [5, 20]) {
       const server = await startProcess(place);
       const people: Told[] = [];
       let confirmed = 0;

@@ -46,7 +46,6 @@ export function fakeClock() {
     },
   };
 }
-export type FakeClock = ReturnType<typeof fakeClock>;
 
 const aborted = () => new DOMException('The request was aborted.', 'AbortError');
 
@@ -197,4 +196,3 @@ export function fakeBrowser({ defer = async (_what: string): Promise<unknown> =>
     }),
   };
 }
-export type FakeBrowser = ReturnType<typeof fakeBrowser>;

@@ -148,7 +148,6 @@ export function fakeServer({ expiresIn = 900, now = (): number => 0 } = {}) {
     },
   };
 }
-export type FakeServer = ReturnType<typeof fakeServer>;
 
 type Headers = (o: { op: Operation }) => unknown;
 export interface Sent {
