@@ -105,6 +105,7 @@ const answerError =
     res
       .status(getHTTPStatusCodeFromError(error))
       .set(retryAfter([error]))
+      .type('application/json')
       .json({ error: shape });
   };
 
@@ -113,11 +114,18 @@ function toTRPCError(cause: unknown): TRPCError {
   const refusal = refusalFor(cause);
   if (refusal !== undefined) return refusal;
   const status = (cause as { status?: unknown } | null)?.status;
-  if (status === 413) return new TRPCError({ code: 'PAYLOAD_TOO_LARGE', cause });
-  if (status === 415) return new TRPCError({ code: 'UNSUPPORTED_MEDIA_TYPE', cause });
-  if (status === 404) return new TRPCError({ code: 'NOT_FOUND', cause });
-  if (typeof status === 'number' && status >= 400 && status < 500) return new TRPCError({ code: 'BAD_REQUEST', cause });
-  return new TRPCError({ code: 'INTERNAL_SERVER_ERROR', cause });
+  const code =
+    status === 413
+      ? 'PAYLOAD_TOO_LARGE'
+      : status === 415
+        ? 'UNSUPPORTED_MEDIA_TYPE'
+        : status === 404
+          ? 'NOT_FOUND'
+          : typeof status === 'number' && status >= 400 && status < 500
+            ? 'BAD_REQUEST'
+            : 'INTERNAL_SERVER_ERROR';
+  // With the code as its message: that of the cause may name a file.
+  return new TRPCError({ code, message: code, cause });
 }
 
 function retryAfter(errors: TRPCError[]): Record<string, string> {

@@ -110,13 +110,15 @@ function metaOf(path: string): Meta | undefined {
 
 /** The calls of a request exactly as tRPC will read them (its `getRequestInfo`), or undefined where it would fail to. */
 function callsOf(req: Request): { paths: string[]; streamed: boolean } | undefined {
+  const url = URL.parse(req.url, `http://${req.headers.host ?? 'localhost'}`);
+  if (url === null || url.username !== '' || url.password !== '') return undefined;
   let path;
   try {
     path = decodeURIComponent(req.path.slice(req.path.lastIndexOf('/') + 1));
   } catch {
     return undefined;
   }
-  const batched = new URL(req.url, 'http://localhost').searchParams.get('batch') === '1';
+  const batched = url.searchParams.get('batch') === '1';
   const streamed = [req.get('trpc-accept'), req.get('accept')].some((accept) => accept?.includes('application/jsonl'));
   return { paths: batched ? path.split(',') : [path], streamed };
 }

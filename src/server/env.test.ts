@@ -116,6 +116,7 @@ describe('the secrets', () => {
     'replace this with a secret of your own!!',
     'your-super-secret-jwt-key-for-production',
     'a'.repeat(64),
+    'password'.repeat(4),
     'abcde'.repeat(10),
   ])('may not be a placeholder: %s', (placeholder) => {
     const complaint = complaintAbout({ JWT_REFRESH_SECRET: placeholder });

@@ -11,6 +11,9 @@ const SECRET_MIN_DISTINCT_CHARACTERS = 6;
 /** Secrets as they stand in tutorials and in `.env.example`. */
 const PLACEHOLDER = /change[-_ ]?(me|this|it|in)\b|replace[-_ ]?(me|this|with)\b|^your[-_ ]/i;
 
+/** The same again and again. */
+const REPETITION = /^(.+)\1{2,}$/;
+
 const MILLISECONDS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** A duration as settings are written (`90s`, `15m`, `12h`, `7d`); in milliseconds. */
@@ -40,7 +43,11 @@ const secrets = z
     for (const secret of list) {
       if (Buffer.byteLength(secret) < SECRET_MIN_BYTES)
         ctx.addIssue(`must be at least ${SECRET_MIN_BYTES} bytes long, for example from \`openssl rand -base64 48\``);
-      else if (PLACEHOLDER.test(secret) || new Set(secret).size < SECRET_MIN_DISTINCT_CHARACTERS)
+      else if (
+        PLACEHOLDER.test(secret) ||
+        REPETITION.test(secret) ||
+        new Set(secret).size < SECRET_MIN_DISTINCT_CHARACTERS
+      )
         ctx.addIssue('must be random, not a placeholder: for example from `openssl rand -base64 48`');
     }
     return list;
@@ -56,7 +63,7 @@ const databaseUrl = z.string().transform((text, ctx) => {
 /** The origin of a web page: scheme, host and port, with nothing behind them. */
 const origin = z.string().transform((text, ctx) => {
   const url = URL.parse(text);
-  if (url !== null && /^https?:$/.test(url.protocol) && url.origin === text) return text;
+  if (url !== null && /^https?:$/.test(url.protocol) && url.origin === text && !text.includes('*')) return text;
   ctx.addIssue('must be one origin without a path, like https://app.example.com (a wildcard is not possible)');
   return z.NEVER;
 });

@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 
 /** How long a request may take to arrive, headers and body. In milliseconds. */
 const REQUEST_TIMEOUT = 30_000;
@@ -21,4 +21,26 @@ export function createHttpServer(): Server {
   });
   server.maxConnections = MAX_CONNECTIONS;
   return server;
+}
+
+/**
+ * Follows what is in flight from now on.
+ * @returns waits until there is nothing
+ */
+export function untilIdle(server: Server): () => Promise<void> {
+  const inFlight = new Set<ServerResponse>();
+  let wake = () => {};
+  server.on('request', (_req, res) => {
+    inFlight.add(res);
+    res.once('close', () => {
+      inFlight.delete(res);
+      if (inFlight.size === 0) wake();
+    });
+  });
+  return async () => {
+    while (inFlight.size > 0)
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+  };
 }

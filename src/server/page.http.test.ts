@@ -131,8 +131,8 @@ describe('nothing else is a file', () => {
     expectSafe(answer);
   });
 
-  // OPEN: `test` once it is mended. What `send` says of a missing file, with its full path, goes out as the message.
-  test.fails.each(['/assets/nope.js', '/assets/', '/assets/app-1a2b.js.map', '/assets/<b>'])(
+  // Was open once: What `send` says of a missing file, with its full path, goes out as the message.
+  test.each(['/assets/nope.js', '/assets/', '/assets/app-1a2b.js.map', '/assets/<b>'])(
     '%s is not there, and the answer does not say where that would be',
     async (target) => {
       const answer = await send('GET', target);
@@ -153,23 +153,20 @@ describe('nothing else is a file', () => {
     expectSafe(answer);
   });
 
-  // OPEN: `test` once it is mended. A name without an extension, such as these, shows the page.
-  test.fails.each(['/.env', '/.git/HEAD', '/.well-known/x'])('%s is no page', async (target) => {
+  // Was open once: A name without an extension, such as these, shows the page.
+  test.each(['/.env', '/.git/HEAD', '/.well-known/x'])('%s is no page', async (target) => {
     expect((await send('GET', target)).status).toBe(404);
   });
 
-  // OPEN: `test` once it is mended. A folder is redirected to itself, with a policy that lacks `frame-ancestors`.
-  test.fails.each(['/assets', '//evil.test/%2e%2e', '/assets//evil.test/..'])(
-    '%s redirects nowhere',
-    async (target) => {
-      const answer = await send('GET', target);
-      expect(answer.headers.get('location')).toBeUndefined();
-      expectSafe(answer);
-    },
-  );
+  // Was open once: A folder is redirected to itself, with a policy that lacks `frame-ancestors`.
+  test.each(['/assets', '//evil.test/%2e%2e', '/assets//evil.test/..'])('%s redirects nowhere', async (target) => {
+    const answer = await send('GET', target);
+    expect(answer.headers.get('location')).toBeUndefined();
+    expectSafe(answer);
+  });
 
-  // OPEN: `test` once it is mended. The error comes as JSON under the type of the file.
-  test.fails.each<Record<string, string>>([{ Range: 'bytes=999-' }, { 'If-Match': '"x"' }])(
+  // Was open once: The error comes as JSON under the type of the file.
+  test.each<Record<string, string>>([{ Range: 'bytes=999-' }, { 'If-Match': '"x"' }])(
     '%j that cannot be met is answered in JSON',
     async (headers) => {
       const answer = await send('GET', '/', headers);

@@ -23,12 +23,15 @@ export function builtPage(): Page {
   if (!existsSync(index)) throw new StartupError('The client has not been built. Run `npm run build` first.');
   const handler = Router();
   // Their names carry a hash of their content.
-  handler.use('/assets', express.static(join(CLIENT, 'assets'), { immutable: true, maxAge: '1y', fallthrough: false }));
-  handler.use(express.static(CLIENT, { index: false, dotfiles: 'ignore', cacheControl: false }));
+  handler.use(
+    '/assets',
+    express.static(join(CLIENT, 'assets'), { immutable: true, maxAge: '1y', redirect: false, fallthrough: false }),
+  );
+  handler.use(express.static(CLIENT, { index: false, redirect: false, cacheControl: false }));
   handler.use((req, res, next) => {
     // Only what is a page of the app: a missing file must not be answered with one.
     if (req.method !== 'GET' && req.method !== 'HEAD') return next();
-    if (extname(req.path) !== '' || !req.accepts('html')) return next();
+    if (extname(req.path) !== '' || req.path.includes('/.') || !req.accepts('html')) return next();
     res.set('Cache-Control', 'no-cache').sendFile(index);
   });
   return { handler, close: async () => {} };

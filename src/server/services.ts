@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { createAccounts, type Accounts } from './auth/accounts.ts';
 import { createAudit, type Audit } from './auth/audit.ts';
 import { sqliteAudit } from './auth/audit.sqlite.ts';
@@ -43,7 +44,10 @@ export interface Services extends AsyncDisposable {
 
 /** @throws where the database cannot be opened */
 export function createServices(settings: Settings, log: Logger, clock: () => number = Date.now): Services {
-  const database = openSqlite(settings.database.path);
+  const { path } = settings.database;
+  // Said, because a path that was mistyped makes one too.
+  if (!existsSync(path)) log.info({ path }, 'There is no database yet: making one.');
+  const database = openSqlite(path);
   const store = sqliteStore(database);
   const tokens = createTokens(settings);
   const passwords = createPasswords({

@@ -1,8 +1,10 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app.ts';
 import { developmentSecrets } from './development-secrets.ts';
 import { loadEnvFile, readSettings, type Settings } from './env.ts';
-import { createHttpServer } from './http-server.ts';
+import { createHttpServer, untilIdle } from './http-server.ts';
 import { createLog } from './log.ts';
 import { builtPage, developmentPage } from './page.ts';
 import { createServices } from './services.ts';
@@ -28,52 +30,45 @@ export async function start(): Promise<void> {
     const message =
       error instanceof StartupError ? error.message : error instanceof Error ? error.stack : String(error);
     process.stderr.write(`${message}\n`);
-    process.exit(1);
+    // Not `process.exit`: what was opened has been closed again, so the process ends by itself.
+    process.exitCode = 1;
   }
 }
 
 async function serve(settings: Settings): Promise<void> {
+  await using opened = new AsyncDisposableStack();
   const log = await createLog(settings);
-  const services = createServices(settings, log);
+  const services = opened.use(createServices(settings, log));
   const server = createHttpServer();
   const page = settings.production ? builtPage() : await developmentPage(server);
+  opened.defer(() => page.close());
+  const idle = untilIdle(server);
   server.on('request', createApp(services, page.handler));
 
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const taken = error.code === 'EADDRINUSE';
-      reject(taken ? new StartupError(`Port ${settings.port} is taken. Set PORT to another one.`) : error);
-    });
-    server.listen(settings.port, resolve);
-  });
-  const { port } = server.address() as AddressInfo;
   const purge = setInterval(() => {
     services.purge().catch((error: unknown) => log.error({ err: error }, 'Purging failed.'));
   }, PURGE_INTERVAL);
-  log.info({ port }, 'Latchkey is listening.');
-  if (!settings.production) process.stdout.write(`\n  Latchkey is running at http://localhost:${port}\n\n`);
+  opened.defer(() => clearInterval(purge));
 
   let stopping = false;
   /** Stops accepting, finishes what is in flight, closes the database. */
-  async function stop(exitCode: number): Promise<void> {
+  async function stop(exitCode: number, toClose: AsyncDisposable): Promise<void> {
     // Asked twice means now.
     if (stopping) process.exit(1);
     stopping = true;
     services.drain();
-    clearInterval(purge);
     setTimeout(() => {
       log.error('Requests were still in flight when the time ran out.');
       process.exit(1);
     }, DRAIN_TIMEOUT).unref();
-    // Whose last answer is under way now is not kept any longer than that; who is idle already is closed by `close`.
-    server.keepAliveTimeout = 1;
     try {
-      // Before the server, which waits for the connections of hot reload.
-      await page.close();
-      await new Promise((resolve) => {
-        server.close(resolve);
-      });
-      await services[Symbol.asyncDispose]();
+      const closed = once(server, 'close');
+      server.close();
+      await idle();
+      // Those that have asked for nothing, which `close` would wait for, and those of hot reload.
+      server.closeAllConnections();
+      await toClose[Symbol.asyncDispose]();
+      await closed;
       log.info('Stopped.');
     } catch (error) {
       log.fatal({ err: error }, 'Stopping failed.');
@@ -82,15 +77,31 @@ async function serve(settings: Settings): Promise<void> {
     process.exit(exitCode);
   }
 
+  await listen(server, settings.port);
+  const toClose = opened.move();
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => {
       log.info({ signal }, 'Stopping: finishing what is in flight.');
-      void stop(0);
+      void stop(0, toClose);
     });
   // After either nothing is certain any more: it is said once, and the supervisor starts the server anew.
   for (const event of ['uncaughtException', 'unhandledRejection'] as const)
     process.on(event, (error: unknown) => {
       log.fatal({ err: error }, 'An error was caught by nobody.');
-      void stop(1);
+      void stop(1, toClose);
     });
+  const { port } = server.address() as AddressInfo;
+  log.info({ port }, 'Latchkey is listening.');
+  if (!settings.production) process.stdout.write(`\n  Latchkey is running at http://localhost:${port}\n\n`);
+}
+
+/** @throws StartupError where the port is taken */
+function listen(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const taken = error.code === 'EADDRINUSE';
+      reject(taken ? new StartupError(`Port ${port} is taken. Set PORT to another one.`) : error);
+    });
+    server.listen(port, resolve);
+  });
 }

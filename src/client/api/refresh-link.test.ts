@@ -214,6 +214,17 @@ describe('queries and mutations', () => {
     expect(refresh).not.toHaveBeenCalled();
   });
 
+  it('LO-11 what an app says is to skip the session carries no token either', async () => {
+    const { client, sent } = world({ link: { skip: ({ path }) => path === 'open' } });
+    void client.query('open');
+    void client.query('a');
+    await settled();
+    expect(sent.map(({ op, authorization }) => [op.path, authorization !== undefined])).toEqual([
+      ['open', false],
+      ['a', true],
+    ]);
+  });
+
   it('SF-12 a guest is refused without a refresh', async () => {
     const { client, serve, sent, refresh } = world({ signedIn: false });
     serve(() => false, { code: 'access_token_missing' });
@@ -596,6 +607,19 @@ describe('abort', () => {
 
 describe('subscriptions', () => {
   const dataOf = (id: string) => ({ id, data: id });
+
+  it('SU-04 a stream that is refused after its first event, again and again, is not renewed without end', async () => {
+    const { client, sent, refresh } = world({ answers: [granted({ generation: 2 })] });
+    const { seen } = watch(client);
+    for (let i = 0; i < 100; i++) {
+      await settled();
+      if (seen.errors.length > 0) break;
+      sent.at(-1)!.next(i, `${i}`);
+      sent.at(-1)!.fail(refusal(expired));
+    }
+    expect(seen.errors[0]?.meta).toMatchObject({ refresh: 'exhausted' });
+    expect(refresh.mock.calls.length).toBeLessThan(30);
+  });
 
   it('SU-01 a refused first connection is connected again', async () => {
     const { client, sent, refresh } = world();

@@ -23,6 +23,8 @@ export interface RefreshLinkOptions {
 const STAMP = Symbol('which token it was sent with');
 /** A stream that has stood so long was accepted; `started` alone proves nothing, it comes before a refusal. */
 const HEALTHY_MS = 5_000;
+/** How often in a row an event that came before that proves it too: a server may refuse after every first event. */
+const HASTY_MAX = 20;
 /** JSON-RPC 2.0 code of UNAUTHORIZED in tRPC; survives an error formatter that drops `data`. */
 const UNAUTHORIZED = -32001;
 
@@ -46,7 +48,8 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
 
   return () =>
     ({ op, next }) => {
-      if (skip(op)) return next(op);
+      // Said on the context too, where `authHeaders` looks.
+      if (skip(op)) return next({ ...op, context: { ...op.context, skipAuth: true } });
 
       return observable((observer) => {
         type Failure = TRPCClientError<TRouter>;
@@ -64,6 +67,7 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
         let lastEventId: string | undefined;
         let connectedAt: number | undefined;
         let delivered = false;
+        let hasty = 0;
 
         function stop(): void {
           if (over) return;
@@ -172,11 +176,11 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
         }
 
         function isHealthy(): boolean {
-          if (delivered) return true;
           // Half a lifetime, for tokens so short that a good stream never stands longer.
-          return (
-            connectedAt !== undefined && core.monotonic() - connectedAt >= Math.min(HEALTHY_MS, core.lifetimeMs() / 2)
-          );
+          const enoughMs = Math.min(HEALTHY_MS, core.lifetimeMs() / 2);
+          const stood = connectedAt !== undefined && core.monotonic() - connectedAt >= enoughMs;
+          if (stood) hasty = 0;
+          return stood || (delivered && ++hasty <= HASTY_MAX);
         }
 
         /** A stream has nobody to tell, so it waits until refreshing works again. */

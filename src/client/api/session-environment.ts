@@ -6,8 +6,11 @@ export interface SessionEnvironment {
   monotonic(): number;
   /** From 0 up to, not including, 1. */
   random(): number;
-  /** Calls `run` once after `ms` milliseconds. Answers how to call it off. */
-  setTimer(run: () => void, ms: number): () => void;
+  /**
+   * Calls `run` once after `ms` milliseconds. Answers how to call it off. In the background nobody waits for it, so it is
+   * no reason for Node to go on.
+   */
+  setTimer(run: () => void, ms: number, inBackground?: boolean): () => void;
   locks: TabLocks | null;
   openChannel: ((name: string, receive: (message: unknown) => void) => TabChannel) | null;
   storage: MarkerStorage | null;
@@ -47,9 +50,9 @@ export function defaultEnvironment(): SessionEnvironment {
     now: () => Date.now(),
     monotonic: () => performance.now(),
     random: () => Math.random(),
-    setTimer(run, ms) {
+    setTimer(run, ms, inBackground) {
       const timer = setTimeout(run, ms);
-      unref(timer);
+      if (inBackground) unref(timer);
       return () => clearTimeout(timer);
     },
     locks: quietly(() => globalThis.navigator.locks.request)

@@ -240,6 +240,15 @@ describe('one refresh', () => {
     ['half a grant', async () => ({ kind: 'granted', grant: { ...grantOf(), accessToken: '' } })],
     ['a lifetime of nothing', async () => ({ kind: 'granted', grant: { ...grantOf(), expiresIn: 0 } })],
     ['null', async () => null],
+    [
+      'what cannot even be read',
+      async () => ({
+        kind: 'granted',
+        get grant() {
+          throw new Error('bug');
+        },
+      }),
+    ],
   ])('RF-06 SE-10 %s counts as unavailable, and shows nothing of what came', async (_what, refresh) => {
     const { session, core } = world({ refresh: refresh as never });
     session.signIn(grantOf());
@@ -249,6 +258,30 @@ describe('one refresh', () => {
       'secret',
     );
     expect(session.state.status).toBe('signed-in');
+  });
+
+  it('RF-13 without a cooldown callers may ask again at once, and the background does not storm', async () => {
+    const { session, core, refresh, clock } = world({
+      answers: [new TypeError('offline')],
+      cooldown: { baseMs: 0, maxMs: 0 },
+    });
+    session.signIn(grantOf());
+    await refused(core);
+    await refused(core);
+    expect(refresh).toHaveBeenCalledTimes(2);
+    await clock.advance(10_000);
+    expect(refresh).toHaveBeenCalledTimes(22);
+  });
+
+  it('SF-08 a sleep is a rest', async () => {
+    const { session, core, refresh, clock } = world({
+      answers: [new TypeError('offline'), granted({ generation: 2 })],
+    });
+    session.signIn(grantOf());
+    await refused(core);
+    clock.sleep(MINUTE_MS);
+    expect(await refused(core)).toEqual({ kind: 'ready' });
+    expect(refresh).toHaveBeenCalledTimes(2);
   });
 
   it.each([Number.NaN, -5, Number.POSITIVE_INFINITY])('takes no retry time of %s', async (retryAfterMs) => {
@@ -425,7 +458,10 @@ describe('signing in and out', () => {
   });
 
   it('a logout that was not sent is given up when somebody logs in', async () => {
-    const { session, logout, clock, browser, tab } = world({ logout: vi.fn<SessionOptions['logout']>(() => never) });
+    const browser = fakeBrowser();
+    const logout = vi.fn<SessionOptions['logout']>(() => never);
+    const { session, clock, tab } = world({ browser, logout });
+    void browser.locks.request('latchkey', {}, () => never);
     session.signIn(grantOf());
     const done = session.signOut();
     await settled();
@@ -433,7 +469,7 @@ describe('signing in and out', () => {
     await done;
     tab.fire('online');
     await clock.advance(MINUTE_MS);
-    expect(logout.mock.calls.length).toBe(0);
+    expect(logout).not.toHaveBeenCalled();
     expect(session.state.status).toBe('signed-in');
     expect(browser.marker()).toMatchObject({ sid: 's2', state: 'active' });
   });

@@ -99,13 +99,22 @@ export interface SessionCore {
   monotonic(): number;
 }
 
-interface Token {
+/** Both clocks, since each misses something: see SessionEnvironment. */
+interface Moment {
+  wall: number;
+  monotonic: number;
+}
+
+interface Token extends Moment {
   grant: Grant;
   lifetimeMs: number;
   refreshAtAgeMs: number;
-  /** Both clocks, since each misses something: see SessionEnvironment. */
-  wall: number;
-  monotonic: number;
+}
+
+/** After something that could not be had. `ordered`: by the server. */
+interface Rest extends Moment {
+  ms: number;
+  ordered: boolean;
 }
 
 interface Flight {
@@ -128,12 +137,12 @@ const JITTER_MS = 10_000;
 const PROACTIVE_MIN_MS = 5_000;
 const PROACTIVE_SHARE = 0.75;
 const COOLDOWN = { baseMs: 1_000, maxMs: 30_000 };
+/** What the background waits at least after a failure, however short the rest is that an app wants. */
+const BACKGROUND_MIN_MS = 500;
 /** How long another tab gets to hand over a token that the marker says it has. */
 const NEED_MS = 150;
 /** setTimeout takes 32 bits; more fires at once (HTML, timers: "timer initialization steps"). */
 const TIMER_MAX_MS = 2 ** 31 - 1;
-/** Ends remembered, against messages that were under way. */
-const ENDS_MAX = 16;
 
 const READY: Renewal = { kind: 'ready' };
 const ENDED: Renewal = { kind: 'ended' };
@@ -166,16 +175,14 @@ export function createSession(options: SessionOptions): Session {
   /** The server has ended the session, but the token still works: until it expires. */
   let doomed: SessionEndReason | undefined;
   let failures = 0;
-  /** By the monotonic clock. */
-  let restUntil = 0;
-  let restOrdered = false;
+  let rest: Rest | undefined;
   let started: Promise<void> | undefined;
   let logout: { controller: AbortController; done: Promise<void> } | undefined;
   let logoutUnsent = false;
   let disposed = false;
   let untold = false;
   let cancelAlarm: (() => void) | undefined;
-  /** Sessions that are over, and since when by the wall clock. */
+  /** Sessions that are over, and since when by the wall clock: against messages that were under way. */
   const ends = new Map<string, number>();
 
   // --- state ---------------------------------------------------------------------------------------------------------
@@ -208,24 +215,21 @@ export function createSession(options: SessionOptions): Session {
     }
   }
 
-  const ageMs = ({ wall, monotonic }: Token) => Math.max(environment.now() - wall, environment.monotonic() - monotonic);
+  const moment = (): Moment => ({ wall: environment.now(), monotonic: environment.monotonic() });
+  const ageMs = ({ wall, monotonic }: Moment) =>
+    Math.max(environment.now() - wall, environment.monotonic() - monotonic);
   const isExpired = () => !!token && ageMs(token) >= token.lifetimeMs;
   const isUsable = () => !!token && !stale && !isExpired();
   const expiresAt = ({ wall, lifetimeMs }: Token) => wall + lifetimeMs;
-  const restMs = () => Math.max(0, restUntil - environment.monotonic());
+  const restMs = () => (rest ? Math.max(0, rest.ms - ageMs(rest)) : 0);
 
   function accept(grant: Grant, isAnother: boolean): void {
     const lifetimeMs = grant.expiresIn * 1000;
     const { leadMs = LEAD_MS, jitterMs = JITTER_MS } = options.proactive || {};
     const share = lifetimeMs * PROACTIVE_SHARE;
     const dueMs = Math.max(lifetimeMs - leadMs, share, PROACTIVE_MIN_MS);
-    token = {
-      grant,
-      lifetimeMs,
-      refreshAtAgeMs: dueMs - environment.random() * Math.min(jitterMs, dueMs / 10),
-      wall: environment.now(),
-      monotonic: environment.monotonic(),
-    };
+    const refreshAtAgeMs = dueMs - environment.random() * Math.min(jitterMs, dueMs / 10);
+    token = { grant, lifetimeMs, refreshAtAgeMs, ...moment() };
     serial++;
     mend();
     publishToken(isAnother);
@@ -243,19 +247,14 @@ export function createSession(options: SessionOptions): Session {
     stale = false;
     doomed = undefined;
     failures = 0;
-    restUntil = 0;
+    rest = undefined;
   }
 
   function leave(sid: string | undefined, reason: string | undefined): void {
     newEpoch();
-    if (sid !== undefined) bury(sid);
+    if (sid !== undefined) ends.set(sid, environment.now());
     publish(reason === undefined ? { status: 'signed-out' } : { status: 'signed-out', reason }, true);
     schedule();
-  }
-
-  function bury(sid: string): void {
-    ends.set(sid, environment.now());
-    if (ends.size > ENDS_MAX) for (const oldest of [...ends.keys()].slice(0, -ENDS_MAX)) ends.delete(oldest);
   }
 
   /** The server has said so. */
@@ -334,7 +333,7 @@ export function createSession(options: SessionOptions): Session {
       if (flight !== mine) return SUPERSEDED;
     }
     mine.sent = true;
-    const outcome = await bounded(mine.controller, options.refresh).then(parseOutcome, unavailable);
+    const outcome = await bounded(mine.controller, options.refresh).then(parseOutcome).catch(unavailable);
     // The commit guard: a logout, a login or another tab was faster.
     return flight === mine ? commit(outcome, mine) : SUPERSEDED;
   }
@@ -372,16 +371,12 @@ export function createSession(options: SessionOptions): Session {
 
   function give({ retryAfterMs = 0, cause }: Extract<RefreshOutcome, { kind: 'unavailable' }>, mine: Flight): Renewal {
     if (serial > mine.serial && isUsable()) return READY;
-    rest(Math.max(retryAfterMs, backoffMs(failures++)), retryAfterMs > 0);
+    rest = { ms: Math.max(retryAfterMs, backoffMs(failures++)), ordered: retryAfterMs > 0, ...moment() };
     return { kind: 'unavailable', retryAfterMs: restMs(), cause };
   }
 
-  const backoffMs = (count: number) => Math.min(maxMs, baseMs * 2 ** count) * (0.5 + environment.random() / 2);
-
-  function rest(ms: number, ordered: boolean): void {
-    restUntil = environment.monotonic() + ms;
-    restOrdered = ordered;
-  }
+  const backoffMs = (count: number) =>
+    Math.min(maxMs, baseMs * 2 ** Math.min(count, 30)) * (0.5 + environment.random() / 2);
 
   /** By generation, then by when they expire. A copy of a token that is known to be dead is not newer. */
   function isNewer({ accessToken, expiresIn, session }: Grant): boolean {
@@ -407,8 +402,12 @@ export function createSession(options: SessionOptions): Session {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const late = () => controller.abort(new DOMException('The server took too long.', 'TimeoutError'));
     const stop = watch(environment, signal, refreshTimeoutMs, late, () => reject(signal.reason));
-    // Called in an async function, what it throws is a rejection, and what it answers may be no promise.
-    const call = async () => work({ signal });
+    // Called in an async function, what it throws is a rejection, and what it answers may be no promise. Called off before
+    // it began, as by a login that came while a logout waited for the lock, it must not begin.
+    const call = async () => {
+      signal.throwIfAborted();
+      return work({ signal });
+    };
     call().then(resolve, reject);
     return promise.finally(stop);
   }
@@ -429,7 +428,11 @@ export function createSession(options: SessionOptions): Session {
   function schedule(): void {
     cancelAlarm?.();
     const ms = dueInMs();
-    if (ms !== undefined) cancelAlarm = environment.setTimer(tick, Math.min(Math.max(0, ms), TIMER_MAX_MS));
+    if (ms === undefined) return;
+    cancelAlarm = environment.setTimer(
+      tick,
+      Math.min(Math.max(failures > 0 ? BACKGROUND_MIN_MS : 0, ms), TIMER_MAX_MS),
+    );
   }
 
   function tick(): void {
@@ -454,7 +457,7 @@ export function createSession(options: SessionOptions): Session {
       return;
     }
     // What failed for want of a network may be tried again; what the server has asked for stands.
-    if (event === 'online' && !restOrdered) restUntil = 0;
+    if (event === 'online' && !rest?.ordered) rest = undefined;
     tabs.open();
     reconcile();
     tick();
@@ -502,7 +505,7 @@ export function createSession(options: SessionOptions): Session {
         if (mine?.id === message.sid) {
           leave(message.sid, message.reason);
           endFlight(ENDED);
-        } else bury(message.sid);
+        } else ends.set(message.sid, environment.now());
         break;
       case 'user':
         if (token && mine?.id === message.sid && token.grant.user.id === message.user.id)
@@ -568,7 +571,7 @@ export function createSession(options: SessionOptions): Session {
     logout = undefined;
     logoutUnsent = !wasTold;
     const marker = tabs.marker();
-    if (!wasTold) rest(backoffMs(failures++), false);
+    if (!wasTold) rest = { ms: backoffMs(failures++), ordered: false, ...moment() };
     else if (marker?.state === 'logout-pending') tabs.mark({ ...marker, state: 'ended' });
     schedule();
   }
@@ -675,7 +678,7 @@ export function createSession(options: SessionOptions): Session {
     refusedAgain(from) {
       if (from.epoch !== epoch || from.serial !== serial || !token || flight) return;
       stale = true;
-      rest(backoffMs(0), false);
+      rest = { ms: backoffMs(0), ordered: false, ...moment() };
       publishToken();
       schedule();
       notify();

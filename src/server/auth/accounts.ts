@@ -26,11 +26,11 @@ export function createAccounts(options: {
   }
 
   return {
-    /** @param input as parsed by the shared schema */
-    async create({ username, email, password }: RegisterInput): Promise<{ user: User } | Failed> {
+    /** @param input as parsed by the shared schema @param network for whom: see address.ts */
+    async create({ username, email, password }: RegisterInput, network?: string): Promise<{ user: User } | Failed> {
       const objections = objectionsTo(password);
       if (objections.length > 0) return { failure: { code: 'invalid_input', fields: { password: objections } } };
-      const hashed = await passwords.hash(password);
+      const hashed = await passwords.hash(password, network);
       if (hashed.kind === 'overloaded') return overloaded(hashed);
       const account = { id: randomUUID(), username, email, passwordHash: hashed.hash, createdAt: clock() };
       const outcome = await store.createAccount(account);
@@ -38,13 +38,13 @@ export function createAccounts(options: {
     },
 
     /** The same answer after the same work, whether the email is unknown or the password wrong. */
-    async checkPassword({ email, password }: LoginInput): Promise<{ user: User } | Failed> {
+    async checkPassword({ email, password }: LoginInput, network?: string): Promise<{ user: User } | Failed> {
       const account = await store.findAccountByEmail(email);
-      const verified = await passwords.verify(password, account?.passwordHash);
+      const verified = await passwords.verify(password, account?.passwordHash, network);
       if (verified.kind === 'overloaded') return overloaded(verified);
       if (verified.kind === 'mismatch' || account === undefined) return { failure: { code: 'invalid_credentials' } };
       if (passwords.needsRehash(account.passwordHash)) {
-        const rehashed = await passwords.hash(password);
+        const rehashed = await passwords.hash(password, network);
         // Too busy to do it now: the old hash is still good, and the next login comes past here again.
         if (rehashed.kind === 'hashed')
           await store.replacePasswordHash(account.id, account.passwordHash, rehashed.hash);

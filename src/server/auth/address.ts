@@ -9,8 +9,10 @@ const IPV6_PREFIX = 8;
  * @param ip as Express tells it
  */
 export function networkOf(ip: string | undefined): string {
-  if (ip === undefined || !ipaddr.isValid(ip)) return 'unknown';
-  const address = ipaddr.process(ip);
+  // Some proxies add the port.
+  const bare = ip?.replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1');
+  if (bare === undefined || !ipaddr.isValid(bare)) return 'unknown';
+  const address = ipaddr.process(bare);
   return address.kind() === 'ipv4'
     ? address.toString()
     : `${Buffer.from(address.toByteArray().slice(0, IPV6_PREFIX)).toString('hex')}/64`;

@@ -1,5 +1,6 @@
 import type { Request } from 'express';
 import type { Logger } from '../log.ts';
+import { networkOf } from './address.ts';
 
 /** What an operator wants to find again. Refreshing is not among it: that happens all the time. */
 type AuditType =
@@ -61,9 +62,9 @@ export function createAudit(options: {
     async record(request: Request, event: AuditEvent): Promise<void> {
       const at = clock();
       const detail = event.detail?.slice(0, TEXT_MAX_LENGTH);
-      if (REFUSALS.has(event.type) && isRepeated(`${event.type} ${request.ip} ${detail}`, at)) return;
+      if (REFUSALS.has(event.type) && isRepeated(`${event.type} ${networkOf(request.ip)}`, at)) return;
       const userAgent = request.get('user-agent')?.slice(0, TEXT_MAX_LENGTH);
-      const stored = { ...event, detail, at, ip: request.ip, userAgent };
+      const stored = { ...event, detail, at, ip: request.ip?.slice(0, TEXT_MAX_LENGTH), userAgent };
       log.info({ audit: stored }, event.type);
       await write(stored);
     },

@@ -17,7 +17,9 @@ export function tokenCookie(baseName: string, { production }: { production: bool
       // Read here and not by a parser of all cookies: those keep the first of two, and we must know that there are two.
       const values = (request.headers.cookie ?? '')
         .split(';')
-        .map((pair) => pair.trim())
+        // Only what separates pairs. `trim` also removes U+00A0, which is a byte of a name like any other: a sibling host may
+        // set a cookie whose name begins with it, and it must not pass for ours.
+        .map((pair) => pair.replace(/^[ \t]+/, ''))
         .filter((pair) => pair.startsWith(`${name}=`))
         .map((pair) => pair.slice(name.length + 1));
       const [token] = values;

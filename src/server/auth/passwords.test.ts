@@ -133,8 +133,8 @@ test('a full queue answers at once, does not grow, and takes work again once it 
   await hashOf('warm', flooded);
   const order: string[] = [];
   const answers = await Promise.all(
-    Array.from({ length: 200 }, async () => {
-      const answer = await flooded.hash('one of many');
+    Array.from({ length: 200 }, async (_, network) => {
+      const answer = await flooded.hash('one of many', String(network));
       order.push(answer.kind);
       return answer;
     }),
@@ -163,4 +163,12 @@ test('hashing does not hold up the thread that answers everybody', async () => {
   await hashing;
   expect(turns).toBeGreaterThan(100);
   await slow.close();
+});
+
+test('one network cannot take the whole queue', async () => {
+  const passwords = createPasswords({ cost: 4, threads: 1, maxQueue: 4, onBadHash: () => expect.unreachable() });
+  const attempts = ['a', 'a', 'a', 'a', 'b'].map((network) => passwords.hash('a good password', network));
+  const kinds = (await Promise.all(attempts)).map(({ kind }) => kind);
+  expect(kinds).toEqual(['hashed', 'hashed', 'hashed', 'overloaded', 'hashed']);
+  await passwords.close();
 });

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { getRounds } from 'bcryptjs';
 import { Piscina } from 'piscina';
+import { concurrency } from './concurrency.ts';
 import type { PasswordTask } from './password-worker.ts';
 
 /** Distinguishes our hashes from all others: one stolen elsewhere, or here, verifies nothing at the other place. */
@@ -12,6 +13,10 @@ const LONGEST_WAIT = 10;
 const SECONDS_AT_COST_12 = 0.3;
 /** When to try again after the queue was full. In seconds. */
 const RETRY_AFTER = 5;
+/** How much of the queue one network may take, so that it cannot keep everybody else out. */
+const SHARE_OF_ONE = 0.75;
+/** All who come over no network, such as a script. */
+const NO_NETWORK = '';
 /** bcrypt's own format (60 characters); anything else in the column is a fault of ours, not a password. */
 const BCRYPT_HASH = /^\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}$/;
 
@@ -40,15 +45,18 @@ export function createPasswords(options: { cost: number; threads?: number; maxQu
     maxQueue,
   });
 
-  async function run(task: PasswordTask): Promise<string | boolean | Overloaded> {
-    if (pool.queueSize >= maxQueue) return { kind: 'overloaded', retryAfter: RETRY_AFTER };
-    return pool.run(task);
+  const places = concurrency(Math.ceil(SHARE_OF_ONE * maxQueue));
+
+  async function run(task: PasswordTask, network: string): Promise<string | boolean | Overloaded> {
+    using place = places.enter(network);
+    if (place === undefined || pool.queueSize >= maxQueue) return { kind: 'overloaded', retryAfter: RETRY_AFTER };
+    return await pool.run(task);
   }
 
   return {
-    /** @param password as typed */
-    async hash(password: string): Promise<{ kind: 'hashed'; hash: string } | Overloaded> {
-      const result = await run({ kind: 'hash', digest: digestOf(password), cost });
+    /** @param password as typed @param network for whom: see address.ts */
+    async hash(password: string, network = NO_NETWORK): Promise<{ kind: 'hashed'; hash: string } | Overloaded> {
+      const result = await run({ kind: 'hash', digest: digestOf(password), cost }, network);
       return typeof result === 'object' ? result : { kind: 'hashed', hash: String(result) };
     },
 
@@ -56,10 +64,17 @@ export function createPasswords(options: { cost: number; threads?: number; maxQu
      * Whether the password belongs to the hash. Without a hash (no such account) the same work is done, and the answer is
      * no: how long it takes tells nobody who has an account.
      */
-    async verify(password: string, hash: string | undefined): Promise<{ kind: 'match' | 'mismatch' } | Overloaded> {
+    async verify(
+      password: string,
+      hash: string | undefined,
+      network = NO_NETWORK,
+    ): Promise<{ kind: 'match' | 'mismatch' } | Overloaded> {
       const usable = hash !== undefined && BCRYPT_HASH.test(hash);
       if (hash !== undefined && !usable) onBadHash();
-      const result = await run({ kind: 'compare', digest: digestOf(password), hash: usable ? hash : decoy(cost) });
+      const result = await run(
+        { kind: 'compare', digest: digestOf(password), hash: usable ? hash : decoy(cost) },
+        network,
+      );
       if (typeof result === 'object') return result;
       return { kind: result === true && usable ? 'match' : 'mismatch' };
     },
@@ -67,8 +82,8 @@ export function createPasswords(options: { cost: number; threads?: number; maxQu
     /** Whether a hash was made with another cost than is set now. */
     needsRehash: (hash: string): boolean => getRounds(hash) !== cost,
 
-    /** Waits for what is running and ends the threads. */
-    close: () => pool.close(),
+    /** Ends the threads. What still waits then is of clients that have gone. */
+    close: () => pool.destroy(),
   };
 }
 export type Passwords = ReturnType<typeof createPasswords>;

@@ -14,15 +14,17 @@ const cookieProcedure = publicProcedure.meta({ alone: true });
 export const authRouter = router({
   register: cookieProcedure.input(registerInput).mutation(async ({ ctx, input }) => {
     const { throttle, accounts } = ctx.services;
-    const proof = (await throttle.register(networkOf(ctx.req.ip))) ?? (await accounts.create(input));
+    const network = networkOf(ctx.req.ip);
+    const proof = (await throttle.register(network)) ?? (await accounts.create(input, network));
     return admit(ctx, 'registered', input.email, proof);
   }),
 
   login: cookieProcedure.input(loginInput).mutation(async ({ ctx, input }) => {
     const { throttle, accounts, devices } = ctx.services;
     const { email } = input;
-    const guess = { email, network: networkOf(ctx.req.ip), knownDevice: devices.idFor(ctx.req, email) };
-    return admit(ctx, 'signed_in', email, await throttle.guess(guess, () => accounts.checkPassword(input)));
+    const network = networkOf(ctx.req.ip);
+    const guess = { email, network, knownDevice: devices.idFor(ctx.req, email) };
+    return admit(ctx, 'signed_in', email, await throttle.guess(guess, () => accounts.checkPassword(input, network)));
   }),
 
   refresh: cookieProcedure.mutation(async ({ ctx }) => {

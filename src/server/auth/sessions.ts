@@ -43,8 +43,8 @@ export interface Device {
   ip: string | undefined;
 }
 
-/** How much of a user agent is kept. In characters. */
-const USER_AGENT_MAX_LENGTH = 256;
+/** How much is kept of what a client says about itself. In characters. */
+const TEXT_MAX_LENGTH = 256;
 
 const sessionEnded = (reason: SessionEndReason): Failed => ({ failure: { code: 'session_ended', reason } });
 
@@ -123,8 +123,8 @@ export function createSessions(options: {
         expiresAt: now + policy.sessionMaxAge,
         endedAt: null,
         endReason: null,
-        userAgent: device.userAgent?.slice(0, USER_AGENT_MAX_LENGTH) ?? null,
-        ip: device.ip ?? null,
+        userAgent: device.userAgent?.slice(0, TEXT_MAX_LENGTH) ?? null,
+        ip: device.ip?.slice(0, TEXT_MAX_LENGTH) ?? null,
       };
       const old = inPlaceOf === undefined ? undefined : claimsOf(inPlaceOf, tokens.verifyRefresh);
       const replaced = await store.createSession(session, old?.sid);

@@ -95,6 +95,9 @@ describe('guessing a password', () => {
     ).toBeGreaterThan(0);
     const owner = guess({ network: '198.51.100.1', knownDevice: 'laptop' });
     expect(await throttle.guess(owner, check({ user: 'ada' }))).toEqual({ user: 'ada' });
+    for (let account = 0; account < 200; account += 1)
+      await throttle.guess(guess({ network: '198.51.100.1', email: `other${account}@example.com` }), check(wrong));
+    expect(await throttle.guess(owner, check({ user: 'ada' }))).toEqual({ user: 'ada' });
   });
 
   test('a stolen device is limited too', async () => {

@@ -109,16 +109,18 @@ export function createThrottle(durable: DurableLimiter) {
       // A device that was signed in before has a count of its own, so nobody can keep the owner out by guessing.
       const key =
         guess.knownDevice === undefined ? `account:${identifierOf(guess.email)}` : `device:${guess.knownDevice}`;
-      const byAddress = await take(loginByAddress, guess.network);
+      // Nor by guessing from behind the same address.
+      const counted = guess.knownDevice === undefined;
+      const byAddress = counted ? await take(loginByAddress, guess.network) : undefined;
       if (byAddress !== undefined) return limited(byAddress);
       const byAccount = await takeTurn(key);
       if (byAccount !== undefined) {
-        await loginByAddress.reward(guess.network, 1);
+        if (counted) await loginByAddress.reward(guess.network, 1);
         return limited(byAccount);
       }
       const result = await check();
       const wrong = 'failure' in result && result.failure.code === 'invalid_credentials';
-      if (!wrong) await loginByAddress.reward(guess.network, 1);
+      if (counted && !wrong) await loginByAddress.reward(guess.network, 1);
       if (!('failure' in result)) {
         await failures.delete(key);
         await turn.delete(key);

@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+/** No story here takes as long: it hangs, and is killed, so that its test fails and leaves nothing behind. In milliseconds. */
+const LONGEST_LIFE = 60_000;
+
 const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** Secrets such as an operator would draw. */
@@ -61,7 +64,11 @@ export async function startProcess(
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
-  const exited = once(child, 'close').then(([code]) => code as number | null);
+  const kill = setTimeout(() => child.kill('SIGKILL'), LONGEST_LIFE);
+  const exited = once(child, 'close').then(([code]) => {
+    clearTimeout(kill);
+    return code as number | null;
+  });
   let output = '';
   const port = await new Promise<string | undefined>((resolve) => {
     for (const stream of [child.stdout, child.stderr])
