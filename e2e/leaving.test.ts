@@ -40,7 +40,7 @@ test('somebody who logs out and is gone before the server hears of it is logged 
   const cookies = await browser.context.cookies();
   await page.route('**/trpc/auth.logout', (route) => route.abort('connectionreset'), { times: 1 });
   browser.expectFault(/auth\.logout.*ERR_CONNECTION_RESET|ERR_CONNECTION_RESET.*auth\.logout/);
-  const lost = page.waitForEvent('requestfailed');
+  const lost = page.waitForEvent('requestfailed', (request) => request.url().includes('auth.logout'));
   await page.getByRole('button', { name: 'Log out' }).click();
   await lost;
 
