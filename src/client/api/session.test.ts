@@ -138,6 +138,20 @@ describe('start', () => {
     expect(browser.marker()).toMatchObject({ state: 'ended', sid: 's1' });
   });
 
+  it('somebody who does not want to wait need not', async () => {
+    const { session, refresh } = world({
+      browser: returning(),
+      answers: [new TypeError('offline'), granted({ generation: 2 })],
+    });
+    await session.start();
+    expect(session.state.status).toBe('unknown');
+    session.retry();
+    session.retry();
+    await settled();
+    expect(refresh).toHaveBeenCalledTimes(2);
+    expect(session.state.status).toBe('signed-in');
+  });
+
   it('RF-14 without the server the state stays unknown, and the background tries again', async () => {
     const { session, refresh, clock, told } = world({
       browser: returning(),
@@ -694,6 +708,29 @@ describe('tabs', () => {
     expect(b.refresh).not.toHaveBeenCalled();
   });
 
+  it('MT-02 of tabs that are opened together one asks, though its message to the others was late', async () => {
+    let isFirst = true;
+    const browser = returning(
+      fakeBrowser({
+        async defer(what) {
+          if (what !== 'message' || !isFirst) return;
+          isFirst = false;
+          await never;
+        },
+      }),
+    );
+    const { promise, resolve } = Promise.withResolvers<RefreshOutcome>();
+    const a = world({ browser, answers: [promise] });
+    const b = world({ browser });
+    const starts = [a.session.start(), b.session.start()];
+    await browser.clock.advance(20);
+    resolve(granted({ generation: 2 }));
+    await browser.clock.advance(200);
+    await Promise.all(starts);
+    expect([a.status(), b.status()]).toEqual(['signed-in', 'signed-in']);
+    expect(b.refresh).not.toHaveBeenCalled();
+  });
+
   it('MT-03 MT-04 MT-13 without messages each tab asks, one after the other', async () => {
     const browser = fakeBrowser();
     const server = fakeServer();
@@ -995,6 +1032,21 @@ describe('lifecycle', () => {
     expect(refresh).toHaveBeenCalledTimes(2);
     expect(session.state).toMatchObject({ stale: false });
     expect(browser.count()).toMatchObject({ channels: 1 });
+  });
+
+  it('LC-09 keeps Node only as long as somebody waits', async () => {
+    const setTimer = vi.spyOn(globalThis, 'setTimeout');
+    const keeps = () => setTimer.mock.results.map(({ value }) => (value as NodeJS.Timeout).hasRef());
+    const session = createSession({ name: 'node', refresh: () => never, logout: async () => {} });
+    sessions.push(session);
+    session.signIn(grantOf());
+    expect(keeps()).toEqual([false]);
+    const renewal = refused(coreOf(session));
+    // Of the lock or of the request, whichever it waits for by now.
+    expect(keeps().some((keep) => keep)).toBe(true);
+    session.dispose();
+    await renewal;
+    setTimer.mockRestore();
   });
 
   it('LC-02 LO-10 a session that was disposed leaves nothing', async () => {

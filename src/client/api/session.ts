@@ -66,6 +66,8 @@ export interface Session {
   ended(reason: SessionEndReason, sessionId: string): void;
   /** The person signed in has changed their data. Other tabs hear of it. */
   userChanged(user: User): void;
+  /** Somebody does not want to wait: tries at once what would be tried again after a rest. */
+  retry(): void;
   dispose(): void;
 }
 
@@ -121,6 +123,8 @@ interface Flight {
   readonly controller: AbortController;
   /** Of the token that was current when it began. */
   readonly serial: number;
+  /** By the wall clock. */
+  readonly since: number;
   readonly result: Promise<Renewal>;
   readonly settle: (result: Renewal) => void;
   /** The request is under way; before that, it waits for other tabs. */
@@ -290,7 +294,14 @@ export function createSession(options: SessionOptions): Session {
   function launch(): Flight {
     cancelAlarm?.();
     const { promise, resolve } = Promise.withResolvers<Renewal>();
-    const mine: Flight = { controller: new AbortController(), serial, result: promise, settle: resolve, sent: false };
+    const mine: Flight = {
+      controller: new AbortController(),
+      serial,
+      since: environment.now(),
+      result: promise,
+      settle: resolve,
+      sent: false,
+    };
     flight = mine;
     void fly(mine);
     return mine;
@@ -325,8 +336,10 @@ export function createSession(options: SessionOptions): Session {
       leave(marker.sid, undefined);
       return ENDED;
     }
-    if (token && marker && marker.sid === sid && marker.generation > token.grant.session.generation) {
-      tabs.post({ kind: 'need', sid, generation: token.grant.session.generation });
+    const generation = token?.grant.session.generation ?? 0;
+    // Who has no token yet cannot tell by its generation, but by when the marker was written: while it waited here.
+    if (marker && (sid === undefined ? marker.at > mine.since : marker.sid === sid && marker.generation > generation)) {
+      tabs.post({ kind: 'need', sid: marker.sid, generation });
       const { promise, resolve } = Promise.withResolvers<void>();
       await promise.finally(watch(environment, signal, NEED_MS, resolve, resolve));
       // A token that has come has ended this flight.
@@ -371,12 +384,16 @@ export function createSession(options: SessionOptions): Session {
 
   function give({ retryAfterMs = 0, cause }: Extract<RefreshOutcome, { kind: 'unavailable' }>, mine: Flight): Renewal {
     if (serial > mine.serial && isUsable()) return READY;
-    rest = { ms: Math.max(retryAfterMs, backoffMs(failures++)), ordered: retryAfterMs > 0, ...moment() };
+    pause(backoffMs(failures++), retryAfterMs);
     return { kind: 'unavailable', retryAfterMs: restMs(), cause };
   }
 
   const backoffMs = (count: number) =>
     Math.min(maxMs, baseMs * 2 ** Math.min(count, 30)) * (0.5 + environment.random() / 2);
+
+  function pause(ms: number, orderedMs = 0): void {
+    rest = { ms: Math.max(ms, orderedMs), ordered: orderedMs > 0, ...moment() };
+  }
 
   /** By generation, then by when they expire. A copy of a token that is known to be dead is not newer. */
   function isNewer({ accessToken, expiresIn, session }: Grant): boolean {
@@ -429,10 +446,8 @@ export function createSession(options: SessionOptions): Session {
     cancelAlarm?.();
     const ms = dueInMs();
     if (ms === undefined) return;
-    cancelAlarm = environment.setTimer(
-      tick,
-      Math.min(Math.max(failures > 0 ? BACKGROUND_MIN_MS : 0, ms), TIMER_MAX_MS),
-    );
+    const atLeastMs = failures > 0 ? BACKGROUND_MIN_MS : 0;
+    cancelAlarm = environment.setTimer(tick, Math.min(Math.max(atLeastMs, ms), TIMER_MAX_MS), true);
   }
 
   function tick(): void {
@@ -571,7 +586,7 @@ export function createSession(options: SessionOptions): Session {
     logout = undefined;
     logoutUnsent = !wasTold;
     const marker = tabs.marker();
-    if (!wasTold) rest = { ms: backoffMs(failures++), ordered: false, ...moment() };
+    if (!wasTold) pause(backoffMs(failures++));
     else if (marker?.state === 'logout-pending') tabs.mark({ ...marker, state: 'ended' });
     schedule();
   }
@@ -633,6 +648,10 @@ export function createSession(options: SessionOptions): Session {
       tabs.post({ kind: 'user', sid: token.grant.session.id, user });
       notify();
     },
+    retry() {
+      rest = undefined;
+      tick();
+    },
     dispose() {
       if (disposed) return;
       newEpoch();
@@ -678,7 +697,7 @@ export function createSession(options: SessionOptions): Session {
     refusedAgain(from) {
       if (from.epoch !== epoch || from.serial !== serial || !token || flight) return;
       stale = true;
-      rest = { ms: backoffMs(0), ordered: false, ...moment() };
+      pause(backoffMs(0));
       publishToken();
       schedule();
       notify();

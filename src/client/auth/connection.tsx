@@ -1,5 +1,5 @@
 import { Suspense, use } from 'react';
-import { started } from '../api/client.ts';
+import { session, started } from '../api/client.ts';
 import { Button } from '../ui/button.tsx';
 import { Loading } from '../ui/loading.tsx';
 import { Page } from '../ui/page.tsx';
@@ -42,7 +42,7 @@ function TryingAgain() {
   return (
     <>
       <output>We cannot reach the server. Trying again…</output>
-      <Button kind="quiet" onClick={() => window.location.reload()}>
+      <Button kind="quiet" onClick={() => session.retry()}>
         Try again
       </Button>
     </>

@@ -1,0 +1,53 @@
+import { createTRPCClient, httpBatchLink, httpLink } from '@trpc/client';
+import type { Grant } from '../src/shared/auth.ts';
+import type { AppRouter } from '../src/server/router.ts';
+import { authHeaders, refreshLink } from '../src/client/api/refresh-link.ts';
+import { createSession } from '../src/client/api/session.ts';
+import { accessTokenOf, refreshTokenOf, type SeededSession } from './population.ts';
+
+const QUERIES = 20;
+
+/**
+ * How many requests a page makes whose token has expired while it has twenty queries to ask, until it has all answers.
+ * @param knows whether the page knows that its token has expired; if not, the server tells it
+ */
+export async function requestsUntilWhole(
+  url: string,
+  seeded: SeededSession,
+  { batched, knows }: { batched: boolean; knows: boolean },
+): Promise<number> {
+  let requests = 0;
+  const send = (input: RequestInfo | URL, init?: RequestInit) => {
+    requests++;
+    return fetch(input, init);
+  };
+  const cookie = `__Host-refreshToken=${refreshTokenOf(seeded)}`;
+  const plain = createTRPCClient<AppRouter>({
+    links: [httpLink({ url: `${url}/trpc`, fetch: send, headers: { cookie } })],
+  });
+  let later = 0;
+  const session = createSession({
+    refresh: async ({ signal }) => ({
+      kind: 'granted',
+      grant: await plain.auth.refresh.mutate(undefined, { signal }),
+    }),
+    logout: async () => {},
+    proactive: false,
+    environment: { now: () => Date.now() + later, locks: null, openChannel: null, storage: null },
+  });
+  const link = batched ? httpBatchLink : httpLink;
+  const client = createTRPCClient<AppRouter>({
+    links: [refreshLink({ session }), link({ url: `${url}/trpc`, fetch: send, headers: authHeaders(session) })],
+  });
+  const grant: Grant = {
+    accessToken: accessTokenOf(seeded, -1),
+    expiresIn: 900,
+    session: { id: seeded.id, generation: 1 },
+    user: { id: seeded.userId, username: 'x', email: 'x@example.com', createdAt: '' },
+  };
+  session.signIn(grant);
+  if (knows) later = 901_000;
+  await Promise.all(Array.from({ length: QUERIES }, () => client.auth.me.query()));
+  session.dispose();
+  return requests;
+}

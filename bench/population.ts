@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { createPasswords } from '../src/server/auth/passwords.ts';
+import { createTokens } from '../src/server/auth/tokens.ts';
+import { openSqlite } from '../src/server/database.sqlite.ts';
+import { secrets } from '../e2e/support/server.ts';
+
+export const PASSWORD = 'what everybody here has for a password';
+const DAY = 24 * 60 * 60_000;
+
+const tokens = createTokens({
+  accessSecrets: [secrets.JWT_ACCESS_SECRET],
+  refreshSecrets: [secrets.JWT_REFRESH_SECRET],
+  accessTokenLifetime: 15 * 60_000,
+});
+
+export interface SeededSession {
+  id: string;
+  userId: string;
+}
+
+/** Puts people into the database of a server that has not been started yet, each with one session that was just begun. */
+export function populate(folder: string, count: number, passwordHash = 'x'): SeededSession[] {
+  const path = join(folder, 'data/latchkey.db');
+  openSqlite(path).close();
+  const database = new Database(path);
+  database.pragma('synchronous = OFF');
+  const now = Date.now();
+  const addUser = database.prepare(
+    'INSERT INTO users (id, username, email, password_hash, created_at) VALUES (?, ?, ?, ?, ?)',
+  );
+  const addSession = database.prepare(
+    `INSERT INTO sessions (id, user_id, generation, issued_at, proved, created_at, last_seen_at, expires_at)
+     VALUES (?, ?, 1, ?, 0, ?, ?, ?)`,
+  );
+  const sessions: SeededSession[] = [];
+  database.transaction(() => {
+    for (let number = 0; number < count; number++) {
+      const session = { id: randomUUID(), userId: randomUUID() };
+      addUser.run(session.userId, `person${number}`, emailOf(number), passwordHash, now);
+      addSession.run(session.id, session.userId, now, now, now, now + 30 * DAY);
+      sessions.push(session);
+    }
+  })();
+  database.close();
+  return sessions;
+}
+
+export const emailOf = (number: number): string => `person${number}@example.com`;
+
+/** As they were issued with the session. */
+export function refreshTokenOf({ id, userId }: SeededSession): string {
+  const iat = Date.now() / 1000;
+  return tokens.signRefresh({ sub: userId, sid: id, gen: 1, iat, exp: iat + (7 * DAY) / 1000 });
+}
+
+/** @param lifetime in seconds; negative for one that has expired */
+export function accessTokenOf({ id, userId }: SeededSession, lifetime = 900): string {
+  const iat = Date.now() / 1000;
+  return tokens.signAccess({ sub: userId, sid: id, gen: 1, gat: iat, iat, exp: iat + lifetime });
+}
+
+/** As the server makes it. @param cost bcrypt's, as the server is started with */
+export async function hashOf(password: string, cost: number): Promise<string> {
+  const passwords = createPasswords({ cost, threads: 1, onBadHash: () => {} });
+  const result = await passwords.hash(password);
+  await passwords.close();
+  if (result.kind !== 'hashed') throw new Error('A single hash was too many.');
+  return result.hash;
+}
