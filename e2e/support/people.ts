@@ -43,7 +43,8 @@ export async function sendLogin(page: Page, { email, password }: Pick<Person, 'e
 
 /** Logs out, until the server has heard of it: the page does not wait for that. */
 export async function logOut(page: Page): Promise<void> {
-  const told = page.waitForResponse(/auth\.logout/);
+  // The whole of the answer: a navigation that comes before would cut it off.
+  const told = page.waitForEvent('requestfinished', (request) => request.url().includes('auth.logout'));
   await page.getByRole('button', { name: 'Log out' }).click();
   await seesLogin(page);
   await told;
