@@ -69,12 +69,14 @@ async function serve(settings: Settings): Promise<void> {
       server.closeAllConnections();
       await toClose[Symbol.asyncDispose]();
       await closed;
+      // Nothing is open any more, so the process ends by itself. `process.exit` would end it in the middle of what the
+      // runtime is tidying up.
+      process.exitCode = exitCode;
       log.info('Stopped.');
     } catch (error) {
       log.fatal({ err: error }, 'Stopping failed.');
       process.exit(1);
     }
-    process.exit(exitCode);
   }
 
   await listen(server, settings.port);
