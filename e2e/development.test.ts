@@ -1,38 +1,15 @@
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { glance, lookAway } from './support/attention.ts';
 import { ada, register, seesDashboardOf } from './support/people.ts';
+import { copyOfTheProject } from './support/project.ts';
 import { startDevelopment } from './support/server.ts';
 import { collectTokens, expired } from './support/tokens.ts';
 import { visitor, type Visitor } from './support/visitor.ts';
 
-const PROJECT = fileURLToPath(new URL('..', import.meta.url));
-
 /** Vite tells of its connection, and React of its tools. */
 function expectToolsTalk(browser: Visitor): void {
   browser.expectFault(/^console (debug|info): (\[vite\]|%cDownload the React DevTools)/);
-}
-
-/**
- * A copy of what a developer would edit. Inside the project, so that it finds the same packages; in a folder that git
- * ignores, but not one whose changes Vite overlooks, as it does those of `test-results`.
- */
-async function copyOfTheProject(): Promise<AsyncDisposable & { folder: string; edit: typeof edit }> {
-  await mkdir(join(PROJECT, 'dist'), { recursive: true });
-  const folder = await mkdtemp(join(PROJECT, 'dist/project-'));
-  for (const name of ['src', 'drizzle', 'package.json', 'vite.config.ts', 'tsconfig.json'])
-    await cp(join(PROJECT, name), join(folder, name), { recursive: true });
-
-  async function edit(path: string, from: string, to: string): Promise<void> {
-    const before = await readFile(join(folder, path), 'utf8');
-    const after = before.replace(from, to);
-    expect(after, `${path} without ${from}`).not.toBe(before);
-    await writeFile(join(folder, path), after);
-  }
-  return { folder, edit, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
 }
 
 /** A port that is free: a server that restarts has to come back to the same one. */

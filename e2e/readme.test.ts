@@ -1,27 +1,17 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
+import { lookAway } from './support/attention.ts';
 import { ada, register } from './support/people.ts';
-import { startDevelopment } from './support/server.ts';
+import { buildClient, copyOfTheProject, PROJECT, runPackage } from './support/project.ts';
+import { startDevelopment, startProduct } from './support/server.ts';
+import { collectTokens, expired } from './support/tokens.ts';
 import { visitor } from './support/visitor.ts';
 
-const run = promisify(execFile);
-const PROJECT = fileURLToPath(new URL('..', import.meta.url));
-const PARTS = ['src', 'drizzle', 'package.json', 'tsconfig.json', 'vite.config.ts'];
-
-/** A copy of the project to develop in. */
-async function clone() {
-  const folder = await mkdtemp(join(tmpdir(), 'latchkey-clone-'));
-  for (const part of PARTS) await cp(join(PROJECT, part), join(folder, part), { recursive: true });
-  await symlink(join(PROJECT, 'node_modules'), join(folder, 'node_modules'));
-  return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
-}
-
-/** Does what the README's section says: writes its files, applies its changes. */
+/** Does what the README's section says: writes its files, applies its changes, generates the migration. */
 async function followReadme(folder: string): Promise<void> {
   const readme = await readFile(join(PROJECT, 'README.md'), 'utf8');
   const section = /## Add your own procedure and page\n(.*?)\n## /s.exec(readme)?.[1] ?? '';
@@ -31,21 +21,81 @@ async function followReadme(folder: string): Promise<void> {
   }
   for (const [, change = ''] of section.matchAll(/```diff\n(.*?)```/gs)) {
     await writeFile(join(folder, 'change.diff'), change);
-    await run('git', ['apply', 'change.diff'], { cwd: folder });
+    await promisify(execFile)('git', ['apply', 'change.diff'], { cwd: folder });
   }
+  await runPackage(folder, 'drizzle-kit/bin.cjs', 'generate');
 }
 
-test('the procedure and the page of the README work as they stand there', async () => {
-  await using project = await clone();
+async function addNote(page: Page, text: string): Promise<void> {
+  await page.getByLabel('Note').fill(text);
+  await page.getByRole('button', { name: 'Add' }).click();
+}
+
+const notesOn = (page: Page) => page.getByRole('listitem').allTextContents();
+
+test('the procedures and the page of the README work as they stand there, also past the life of a token', async () => {
+  await using project = await copyOfTheProject();
   await followReadme(project.folder);
-  await run(process.execPath, [join(PROJECT, 'node_modules/typescript/bin/tsc'), '-p', '.'], { cwd: project.folder });
-  await using server = await startDevelopment({ project: project.folder });
+  await runPackage(project.folder, 'typescript/bin/tsc', '-p', '.');
+  await using server = await startDevelopment({
+    project: project.folder,
+    settings: { ACCESS_TOKEN_EXPIRY: '1s' },
+  });
   await using browser = await visitor(server.url);
   // Vite and React say hello in development.
   browser.expectFault(/^console (debug|info):/);
+  browser.expectFault(/401.*notes\./);
+  const tokens = collectTokens(browser.context);
   const page = await browser.tab();
   await register(page, ada);
-  await page.goto('/greeting');
-  await page.getByText(`Good morning, ${ada.username}!`).waitFor();
-  expect(browser.calls('greeting.hello')).toBe(1);
+  await page.goto('/notes');
+  await addNote(page, ' ');
+  await page.getByText('Write something.').waitFor();
+  await lookAway(page);
+  for (const text of ['milk', 'bread', 'sugar']) {
+    await expired(tokens.at(-1)!);
+    await addNote(page, text);
+    await page.getByRole('listitem').filter({ hasText: text }).waitFor();
+  }
+  expect(await notesOn(page)).toEqual(['milk', 'bread', 'sugar']);
+});
+
+test('a mutation whose token the server refuses is sent again, and takes effect once', async () => {
+  await using project = await copyOfTheProject();
+  await followReadme(project.folder);
+  await buildClient(project.folder);
+  await using first = await startProduct({ project: project.folder });
+  await using browser = await visitor(first.url);
+  const page = await browser.tab();
+  // Without the stream, which would notice too, and might be the faster one.
+  await page.route('**/auth.sessionEvents*', (route) => route.abort('connectionrefused'));
+  browser.expectFault(/ERR_CONNECTION_REFUSED/);
+  await register(page, ada);
+  await page.goto('/notes');
+  await addNote(page, 'milk');
+  await page.getByRole('listitem').filter({ hasText: 'milk' }).waitFor();
+  await lookAway(page);
+  expect(await first.stop()).toBe(0);
+
+  // With another key for access tokens: the page cannot know that its own, which is not expired, is worthless.
+  await using second = await startProduct({
+    settings: { PORT: String(first.port), JWT_ACCESS_SECRET: 'Zp5Wc8Nq1Lr7Vx4Km0Bt6Hy3Gf9Ds2Ju' },
+    folder: first.folder,
+    project: project.folder,
+  });
+  expect(second.url).toBe(first.url);
+  browser.expectFault(/401.*notes\.add/);
+  const refreshes = browser.calls('auth.refresh');
+  const answers: number[] = [];
+  page.on('response', (response) => {
+    if (response.url().includes('notes.add')) answers.push(response.status());
+  });
+  await addNote(page, 'bread');
+  await page.getByRole('listitem').filter({ hasText: 'bread' }).waitFor();
+  expect(answers).toEqual([401, 200]);
+  expect(browser.calls('auth.refresh') - refreshes).toBe(1);
+  expect(await notesOn(page)).toEqual(['milk', 'bread']);
+  await page.reload();
+  await page.getByRole('listitem').filter({ hasText: 'bread' }).waitFor();
+  expect(await notesOn(page)).toEqual(['milk', 'bread']);
 });

@@ -3,10 +3,8 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import manifest from '../../package.json' with { type: 'json' };
-
-const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
+import { PROJECT } from './project.ts';
 
 /** How long anything may take to be written before the story fails, in milliseconds. */
 const OUTPUT_TIMEOUT = 60_000;
@@ -42,6 +40,8 @@ interface Options {
   settings?: Record<string, string>;
   /** A folder that outlives the server: to start it once more on the same data. */
   folder?: string;
+  /** Where its sources are, and its built client: a copy of the project. */
+  project?: string;
 }
 
 /** Should this process be ended in the middle of a story, they are not to outlive it. */
@@ -61,14 +61,14 @@ export const secrets = {
 const cheap = { BCRYPT_COST: '10' };
 
 /** The built product, as `npm start` runs it, on a free port and an empty database. */
-export function startProduct({ settings, folder }: Options = {}): Promise<RunningServer> {
+export function startProduct({ settings, ...where }: Options = {}): Promise<RunningServer> {
   const all = { PORT: '0', ...secrets, ...cheap, ...settings };
-  return listening(run(manifest.scripts.start, all, { folder }));
+  return listening(run(manifest.scripts.start, all, where));
 }
 
 /** As `npm run dev` runs it: from the sources, watching them, without any setting that a developer would have to make. */
-export function startDevelopment({ settings, project }: Options & { project?: string } = {}): Promise<RunningServer> {
-  return listening(run(manifest.scripts.dev, { PORT: '0', ...cheap, ...settings }, { project }));
+export function startDevelopment({ settings, ...where }: Options = {}): Promise<RunningServer> {
+  return listening(run(manifest.scripts.dev, { PORT: '0', ...cheap, ...settings }, where));
 }
 
 /** Another server, for the bench: any command that starts Node and tells its port. */
@@ -106,7 +106,7 @@ async function listening(started: Promise<ServerProcess>): Promise<RunningServer
 async function run(
   command: string,
   settings: Record<string, string>,
-  { folder: given, project = PROJECT }: { folder?: string | undefined; project?: string | undefined },
+  { folder: given, project = PROJECT }: Omit<Options, 'settings'>,
 ): Promise<ServerProcess> {
   // A folder of its own keeps it from a developer's `.env` and `data/`.
   const folder = given ?? (await temporaryFolder());

@@ -1,0 +1,42 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+export const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
+const PARTS = ['src', 'drizzle', 'package.json', 'tsconfig.json', 'vite.config.ts', 'drizzle.config.ts'];
+
+export interface ProjectCopy extends AsyncDisposable {
+  folder: string;
+  /** @throws where the file does not contain `from` */
+  edit(path: string, from: string, to: string): Promise<void>;
+}
+
+/** A copy of the project to develop in: its sources, and the packages of the original. */
+export async function copyOfTheProject(): Promise<ProjectCopy> {
+  const folder = await mkdtemp(join(tmpdir(), 'latchkey-copy-'));
+  for (const part of PARTS) await cp(join(PROJECT, part), join(folder, part), { recursive: true });
+  await symlink(join(PROJECT, 'node_modules'), join(folder, 'node_modules'));
+  return {
+    folder,
+    async edit(path, from, to) {
+      const before = await readFile(join(folder, path), 'utf8');
+      if (!before.includes(from)) throw new Error(`There is no ${from} in ${path}`);
+      await writeFile(join(folder, path), before.replace(from, to));
+    },
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/**
+ * Runs what a package brings, by its file below node_modules, in the project or a copy of it. With an empty environment:
+ * Vitest's NODE_ENV would make a build one for tests.
+ */
+export async function runPackage(folder: string, file: string, ...args: string[]): Promise<void> {
+  await promisify(execFile)(process.execPath, [join(folder, 'node_modules', file), ...args], { cwd: folder, env: {} });
+}
+
+/** The client, as `npm run build` makes it. */
+export const buildClient = (folder: string) => runPackage(folder, 'vite/bin/vite.js', 'build', '--logLevel', 'error');
