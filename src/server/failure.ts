@@ -1,7 +1,7 @@
 import { TRPCError, type TRPC_ERROR_CODE_KEY } from '@trpc/server';
 import { ZodError } from 'zod';
 import type { Failure, FailureCode } from '../shared/failures.ts';
-import { DatabaseUnavailable } from './database.sqlite.ts';
+import { isOutage } from './database.sqlite.ts';
 
 const TRPC_CODES: Record<FailureCode, TRPC_ERROR_CODE_KEY> = {
   invalid_input: 'BAD_REQUEST',
@@ -33,9 +33,9 @@ export class Refusal extends TRPCError {
   }
 }
 
-/** The refusal that an error calls for whose cause is the database. */
+/** The refusal that an error calls for whose cause is the database, be it asked through a verb or by a feature's own query. */
 export function refusalFor(cause: unknown): Refusal | undefined {
-  if (!(cause instanceof DatabaseUnavailable)) return undefined;
+  if (!isOutage(cause)) return undefined;
   return new Refusal({ code: 'overloaded', retryAfter: RETRY_DATABASE_AFTER }, cause);
 }
 
