@@ -240,7 +240,8 @@ function createWorld(db: ModelDatabase, { skews = [0, 0], window = policy.window
   }
 
   async function logout(server: number, cookie: string | undefined, access: string | undefined): Promise<Outcome> {
-    await servers[server]!.end(cookie, access);
+    const named = servers[server]!.named(cookie, access);
+    if (named !== undefined) await servers[server]!.end(named);
     const token = cookie ?? access;
     if (token !== undefined) ended.add(claimsOf(token).sid);
     return note('logout', server, { kind: 'good' });

@@ -4,6 +4,7 @@ import type { Grant } from '../../shared/auth.ts';
 import { failureOf } from '../../shared/failures.ts';
 import type { AppRouter } from '../router.ts';
 import { testWorld, type TestClient } from '../testing/world.ts';
+import { LIMITS } from './throttle.ts';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
@@ -362,6 +363,19 @@ describe('logging out', () => {
     expect((await client.mutate('auth.logout')).status).toBe(200);
     client.cookie = cookie;
     expect((await client.mutate('auth.refresh')).failure).toEqual({ code: 'session_ended', reason: 'revoked' });
+  });
+
+  test('nobody behind the same address can use up the logouts of others', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    await client.register();
+    const nobody = world.client();
+    let refused = 0;
+    for (let call = 0; call <= LIMITS.logoutOfNone.points; call += 1)
+      if ((await nobody.mutate('auth.logout')).failure?.code === 'rate_limited') refused += 1;
+    expect(refused).toBe(1);
+    expect((await client.mutate('auth.logout')).status).toBe(200);
+    expect((await client.query('auth.me')).failure).toEqual({ code: 'session_ended', reason: 'revoked' });
   });
 
   test('the cookie decides where both came', async () => {

@@ -40,12 +40,17 @@ export const authRouter = router({
 
   logout: cookieProcedure.mutation(async ({ ctx }) => {
     const { throttle, sessions, cookie, audit } = ctx.services;
-    const limited = await throttle.logout(networkOf(ctx.req.ip));
+    const session = sessions.named(refreshToken(ctx), ctx.accessToken);
+    // Whoever has a session to end is not kept from it by what others do behind the same address.
+    const limited =
+      session === undefined
+        ? await throttle.logoutOfNone(networkOf(ctx.req.ip))
+        : await throttle.logoutBySession(session.sessionId);
     if (limited !== undefined) return refuse(ctx, limited);
-    const ended = await sessions.end(refreshToken(ctx), ctx.accessToken);
+    const ended = session !== undefined && (await sessions.end(session));
     // After the session has ended in the database: if that fails, the cookie is still there to try again with.
     cookie.clear(ctx.res);
-    if (ended !== undefined) await audit.record(ctx.req, { type: 'signed_out', ...ended });
+    if (ended) await audit.record(ctx.req, { type: 'signed_out', ...session });
     return null;
   }),
 

@@ -172,18 +172,18 @@ export function createSessions(options: {
     },
 
     /**
-     * Ends the session that a token names, be the token superseded or expired: only the signature counts. The refresh
-     * token decides where there is one, else the access token.
-     * @returns the session, where this call ended it
+     * The session that a token names, be the token superseded or expired: only the signature counts. The refresh token
+     * decides where there is one, else the access token.
      */
-    async end(refreshToken: string | undefined, accessToken: string | undefined): Promise<SessionRef | undefined> {
+    named(refreshToken: string | undefined, accessToken: string | undefined): SessionRef | undefined {
       const claims =
         (refreshToken === undefined ? undefined : claimsOf(refreshToken, tokens.verifyRefresh)) ??
         (accessToken === undefined ? undefined : claimsOf(accessToken, tokens.verifyAccess));
-      if (claims === undefined) return undefined;
-      const ended = await store.endSession(claims.sid, 'revoked', clock());
-      return ended ? { sessionId: claims.sid, userId: claims.sub } : undefined;
+      return claims && { sessionId: claims.sid, userId: claims.sub };
     },
+
+    /** @returns whether this call ended it */
+    end: ({ sessionId }: SessionRef): Promise<boolean> => store.endSession(sessionId, 'revoked', clock()),
 
     /** Removes the sessions that nobody can use any more. @returns how many */
     purge(): Promise<number> {

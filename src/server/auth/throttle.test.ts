@@ -136,11 +136,14 @@ describe('guessing a password', () => {
   });
 });
 
-test.each(['register', 'refreshBySession', 'refreshRefused', 'logout'] as const)('%s has its limit', async (name) => {
-  const { throttle } = setUp();
-  for (let call = 0; call < LIMITS[name].points; call += 1) expect(await throttle[name]('somebody')).toBeUndefined();
-  expect(await throttle[name]('somebody')).toEqual({
-    failure: { code: 'rate_limited', retryAfter: expect.any(Number) },
-  });
-  expect(await throttle[name]('somebody else')).toBeUndefined();
-});
+test.each(['register', 'refreshBySession', 'refreshRefused', 'logoutBySession', 'logoutOfNone'] as const)(
+  '%s has its limit',
+  async (name) => {
+    const { throttle } = setUp();
+    for (let call = 0; call < LIMITS[name].points; call += 1) expect(await throttle[name]('somebody')).toBeUndefined();
+    expect(await throttle[name]('somebody')).toEqual({
+      failure: { code: 'rate_limited', retryAfter: expect.any(Number) },
+    });
+    expect(await throttle[name]('somebody else')).toBeUndefined();
+  },
+);

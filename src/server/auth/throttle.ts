@@ -23,7 +23,10 @@ export const LIMITS = {
   refreshBySession: { points: 600, duration: MINUTE },
   /** Refreshes without a session, from one address. */
   refreshRefused: { points: 300, duration: MINUTE },
-  logout: { points: 300, duration: MINUTE },
+  /** Ending one and the same session. */
+  logoutBySession: { points: 60, duration: MINUTE },
+  /** Logouts without a session to end, from one address. */
+  logoutOfNone: { points: 300, duration: MINUTE },
 } as const;
 
 /** Makes a limiter whose counts outlast a restart, and are shared by all servers on one database. */
@@ -70,7 +73,8 @@ export function createThrottle(durable: DurableLimiter) {
   const memory = (limit: { points: number; duration: number }) => new RateLimiterMemory(limit);
   const refreshBySession = memory(LIMITS.refreshBySession);
   const refreshRefused = memory(LIMITS.refreshRefused);
-  const logout = memory(LIMITS.logout);
+  const logoutBySession = memory(LIMITS.logoutBySession);
+  const logoutOfNone = memory(LIMITS.logoutOfNone);
 
   /** The first tries are free; from then on one at a time may try, and the next after a wait that doubles. */
   async function takeTurn(key: string): Promise<number | undefined> {
@@ -99,7 +103,8 @@ export function createThrottle(durable: DurableLimiter) {
     register: one(register),
     refreshBySession: one(refreshBySession),
     refreshRefused: one(refreshRefused),
-    logout: one(logout),
+    logoutBySession: one(logoutBySession),
+    logoutOfNone: one(logoutOfNone),
 
     /**
      * Lets somebody try a password, unless they or others have tried too many.
