@@ -145,25 +145,31 @@ describe('the audit', () => {
 });
 
 describe('a device that was signed in before', () => {
-  test('lets the owner in while somebody else is guessing', async () => {
-    await using world = await testWorld();
-    const owner = world.client();
-    const { user, password } = await owner.register();
-    const login = await owner.mutate('auth.login', { email: user.email, password });
-    const device = login.headers.getSetCookie().find((cookie) => cookie.startsWith('__Host-device='));
-    expect(device).toMatch(/; Max-Age=34560000; Path=\/; Expires=[^;]+; HttpOnly; Secure; SameSite=Strict$/);
-    for (let tried = 0; tried < 12; tried += 1)
-      await world.client().mutate('auth.login', { email: user.email, password: 'wrong' });
-    const stranger = await world.client().mutate('auth.login', { email: user.email, password });
-    expect(stranger.failure?.code).toBe('rate_limited');
-    const headers = { cookie: String(device).split(';', 1)[0] ?? '' };
-    const known = await owner.mutate('auth.login', { email: user.email, password }, { headers });
-    expect(known.status).toBe(200);
-    expect(known.headers.getSetCookie()).toHaveLength(1);
-    // It is known for that account only, and opens nothing.
-    const other = await world.client().mutate('auth.login', { email: 'other@example.com', password }, { headers });
-    expect(other.failure?.code).toBe('invalid_credentials');
-  });
+  test.each(['auth.register', 'auth.login'])(
+    'by %s lets the owner in while somebody else is guessing',
+    async (path) => {
+      await using world = await testWorld();
+      const owner = world.client();
+      const user = { username: 'ada', email: 'ada@example.com', password: 'weaves algebraic patterns' };
+      const { password } = user;
+      const registered = await world.client().mutate('auth.register', user);
+      const signedIn =
+        path === 'auth.register' ? registered : await owner.mutate(path, { email: user.email, password });
+      const device = signedIn.headers.getSetCookie().find((cookie) => cookie.startsWith('__Host-device='));
+      expect(device).toMatch(/; Max-Age=34560000; Path=\/; Expires=[^;]+; HttpOnly; Secure; SameSite=Strict$/);
+      for (let tried = 0; tried < 12; tried += 1)
+        await world.client().mutate('auth.login', { email: user.email, password: 'wrong' });
+      const stranger = await world.client().mutate('auth.login', { email: user.email, password });
+      expect(stranger.failure?.code).toBe('rate_limited');
+      const headers = { cookie: String(device).split(';', 1)[0] ?? '' };
+      const known = await owner.mutate('auth.login', { email: user.email, password }, { headers });
+      expect(known.status).toBe(200);
+      expect(known.headers.getSetCookie()).toHaveLength(1);
+      // It is known for that account only, and opens nothing.
+      const other = await world.client().mutate('auth.login', { email: 'other@example.com', password }, { headers });
+      expect(other.failure?.code).toBe('invalid_credentials');
+    },
+  );
 });
 
 describe('a database that cannot be used', () => {

@@ -75,7 +75,7 @@ async function admit(ctx: Context, type: 'registered' | 'signed_in', email: stri
   if (replaced !== undefined) await audit.record(ctx.req, { type: 'ended', ...replaced });
   const answer = grant(ctx, issued);
   // Behind the refresh cookie, which is the one that clients without a browser look for.
-  if (type === 'signed_in') devices.remember(ctx.req, ctx.res, email);
+  devices.remember(ctx.req, ctx.res, email);
   return answer;
 }
 
