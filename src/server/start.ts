@@ -9,6 +9,7 @@ import { createLog } from './log.ts';
 import { builtPage, developmentPage } from './page.ts';
 import { createServices } from './services.ts';
 import { StartupError } from './startup-error.ts';
+import { answerUnreadable } from './unreadable.ts';
 
 /** How long what is in flight may take to finish. In milliseconds. */
 const DRAIN_TIMEOUT = 10_000;
@@ -44,6 +45,7 @@ async function serve(settings: Settings): Promise<void> {
   opened.defer(() => page.close());
   const idle = untilIdle(server);
   server.on('request', createApp(services, page.handler));
+  answerUnreadable(server, services);
 
   const purge = setInterval(() => {
     services.purge().catch((error: unknown) => log.error({ err: error }, 'Purging failed.'));
