@@ -1,16 +1,43 @@
-import pino, { type Logger } from 'pino';
+import pino, { type DestinationStream, type Logger } from 'pino';
 import type { Settings } from './env.ts';
 
 export type { Logger };
 
+/** What may wait for somebody to read it; past that, lines are dropped. In bytes. */
+const BUFFER_LIMIT = 8 * 1024 * 1024;
+/** How long the last lines may take while the process ends. In milliseconds. */
+const LAST_LINES_TIMEOUT = 1_000;
+
 /** One event per line on standard output: as JSON, and in development for people to read. */
 export async function createLog({ logLevel, production }: Pick<Settings, 'logLevel' | 'production'>): Promise<Logger> {
   const options = { level: logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime };
-  if (production) return pino(options);
+  if (production) return pino(options, standardOutput());
   // Loaded only here: production has none.
   const { default: pretty } = await import('pino-pretty');
   return pino(
     options,
     pretty({ ignore: 'requestId,audit', singleLine: true, translateTime: 'SYS:HH:MM:ss', sync: true }),
   );
+}
+
+/** A collector of logs that hangs must not hold up the server, fill its memory, or keep it from ending. */
+function standardOutput(): DestinationStream {
+  let endBy = Infinity;
+  const output = pino.destination({
+    dest: process.stdout.fd,
+    sync: false,
+    maxLength: BUFFER_LIMIT,
+    retryEAGAIN: () => performance.now() < endBy,
+  });
+  // Before pino's own, which writes what is left for as long as that takes.
+  process.prependListener('exit', () => {
+    endBy = performance.now() + LAST_LINES_TIMEOUT;
+    try {
+      output.flushSync();
+    } catch {
+      // Nobody reads it, so there is nobody to tell.
+      output.flushSync = () => {};
+    }
+  });
+  return output;
 }

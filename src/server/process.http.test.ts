@@ -204,6 +204,20 @@ describe('told to stop', () => {
   });
 });
 
+describe('a log that nobody reads', () => {
+  // Was open once: A pipe that is full kept the process for ever, past the time that it has for stopping.
+  test('neither holds up the server nor keeps it from ending', { timeout: TIMEOUT }, async () => {
+    using place = install();
+    await using server = await startProcess(place);
+    server.stopReading();
+    // Far more than a pipe and its reader hold.
+    for (let request = 0; request < 3_000; request += 1)
+      expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+    server.signal('SIGTERM');
+    expect(await server.exited).toBe(0);
+  });
+});
+
 describe('a start that cannot succeed', () => {
   test.each<[string, Record<string, string>]>([
     ['JWT_ACCESS_SECRET', { JWT_ACCESS_SECRET: 'hunter2-hunter2' }],

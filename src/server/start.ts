@@ -13,6 +13,8 @@ import { answerUnreadable } from './unreadable.ts';
 
 /** How long what is in flight may take to finish. In milliseconds. */
 const DRAIN_TIMEOUT = 10_000;
+/** How long the process may take to end by itself once everything is closed: as a rule none. In milliseconds. */
+const END_TIMEOUT = 1_000;
 /** In milliseconds. */
 const PURGE_INTERVAL = 10 * 60_000;
 
@@ -59,10 +61,10 @@ async function serve(settings: Settings): Promise<void> {
     if (stopping) process.exit(1);
     stopping = true;
     services.drain();
-    setTimeout(() => {
+    const outOfTime = setTimeout(() => {
       log.error('Requests were still in flight when the time ran out.');
       process.exit(1);
-    }, DRAIN_TIMEOUT).unref();
+    }, DRAIN_TIMEOUT);
     try {
       const closed = once(server, 'close');
       server.close();
@@ -71,10 +73,12 @@ async function serve(settings: Settings): Promise<void> {
       server.closeAllConnections();
       await toClose[Symbol.asyncDispose]();
       await closed;
+      clearTimeout(outOfTime);
       // Nothing is open any more, so the process ends by itself. `process.exit` would end it in the middle of what the
-      // runtime is tidying up.
+      // runtime is tidying up; it is for the case that nobody reads the log, whose last lines then keep it.
       process.exitCode = exitCode;
       log.info('Stopped.');
+      setTimeout(() => process.exit(), END_TIMEOUT).unref();
     } catch (error) {
       log.fatal({ err: error }, 'Stopping failed.');
       process.exit(1);

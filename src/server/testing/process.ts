@@ -40,6 +40,8 @@ export interface ServerProcess extends AsyncDisposable {
   /** All that it has written so far, to both outputs. */
   output(): string;
   signal(signal: NodeJS.Signals): void;
+  /** From now on nobody reads what it writes, and nobody hangs up. */
+  stopReading(): void;
   /** The exit code; null where a signal ended it. */
   exited: Promise<number | null>;
 }
@@ -83,6 +85,7 @@ export async function startProcess(
     url: port && `http://127.0.0.1:${port}`,
     output: () => output,
     signal: (signal) => void child.kill(signal),
+    stopReading: () => void child.stdout.pause(),
     exited,
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
