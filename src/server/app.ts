@@ -2,6 +2,7 @@ import { getTRPCErrorShape, TRPCError } from '@trpc/server';
 import { createExpressMiddleware } from '@trpc/server/adapters/express';
 import { getHTTPStatusCodeFromError } from '@trpc/server/http';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import { deploymentAdvice } from './deployment-advice.ts';
 import { door } from './door.ts';
 import { failureFor, refusalFor } from './failure.ts';
 import { securityHeaders } from './headers.ts';
@@ -33,6 +34,7 @@ export function createApp(services: Services, page: RequestHandler): Express {
   app.use(
     '/trpc',
     noStore,
+    deploymentAdvice(services),
     door(services),
     createExpressMiddleware({
       router: appRouter,

@@ -172,7 +172,7 @@ export function readSettings(options: {
 }
 
 /** Over HTTPS, or on this machine, which browsers trust as much (W3C Secure Contexts, section 3.1). */
-function isSecureOrigin(origin: string): boolean {
+export function isSecureOrigin(origin: string): boolean {
   const { protocol, hostname } = new URL(origin);
   return protocol === 'https:' || /^(localhost|.*\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
 }
