@@ -2,11 +2,11 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { compareSync } from 'bcryptjs';
-import { startOther, startProduct, temporaryFolder, type RunningServer } from '../e2e/support/server.ts';
+import { startOther, startProduct, type RunningServer } from '../e2e/support/server.ts';
 import { measureBundle } from './bundle.ts';
 import { requestsUntilWhole } from './expired-page.ts';
 import { load, median, percentile, toRequest } from './load.ts';
-import { accessTokenOf, emailOf, hashOf, PASSWORD, populate, refreshTokenOf } from './population.ts';
+import { accessTokenOf, emailOf, hashOf, PASSWORD, population, refreshTokenOf } from './population.ts';
 
 // What DESIGN.md, section 5, asks for. Absolute figures are those of the machine and of what else it does at the moment; the
 // ratios are between what was measured in turns, in the same run.
@@ -85,8 +85,8 @@ async function compare(what: string, sides: [port: number, request: Buffer][]): 
 
 /** @param count of sessions in the database */
 async function refreshes(count: number): Promise<void> {
-  const folder = await temporaryFolder();
-  const sessions = populate(folder, count);
+  await using people = await population(count);
+  const { folder, sessions } = people;
   await using server = await startProduct({ folder });
   // From all over the table. Each once: the second refresh of a session within a minute would be a rest.
   const step = Math.max(1, Math.floor(count / PEOPLE));
@@ -118,8 +118,9 @@ function hashesPerSecond(hash: string): number {
 
 async function logins(): Promise<void> {
   const hash = await hashOf(PASSWORD, COST);
-  const folder = await temporaryFolder();
-  const [somebody] = populate(folder, 1_000, hash);
+  await using people = await population(1_000, hash);
+  const { folder, sessions } = people;
+  const [somebody] = sessions;
   const perCore = hashesPerSecond(hash);
   await using server = await startProduct({ folder, settings: { BCRYPT_COST: String(COST) } });
   const me = toRequest(server.port, '/trpc/auth.me', {
@@ -152,8 +153,8 @@ async function logins(): Promise<void> {
 /** Whether it takes longer, or shorter, to be refused where there is such an account. */
 async function guesses(): Promise<void> {
   const cost = 10;
-  const folder = await temporaryFolder();
-  populate(folder, GUESSES + 1, await hashOf(PASSWORD, cost));
+  await using people = await population(GUESSES + 1, await hashOf(PASSWORD, cost));
+  const { folder } = people;
   await using server = await startProduct({ folder, settings: { BCRYPT_COST: String(cost) } });
   const times: Record<'unknown' | 'known', number[]> = { unknown: [], known: [] };
   for (let number = 0; number <= GUESSES; number++)
@@ -173,8 +174,9 @@ async function guesses(): Promise<void> {
 }
 
 async function reads(): Promise<void> {
-  const folder = await temporaryFolder();
-  const [somebody, ...others] = populate(folder, 1_000);
+  await using people = await population(1_000);
+  const { folder, sessions } = people;
+  const [somebody, ...others] = sessions;
   await using bare = await startOther('node bench/bare-server.ts');
   await using server = await startProduct({ folder });
   report('resident memory after the start', await memoryOf(bare), await memoryOf(server));

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { createPasswords } from '../src/server/auth/passwords.ts';
 import { createTokens } from '../src/server/auth/tokens.ts';
 import { openSqlite } from '../src/server/database.sqlite.ts';
-import { secrets } from '../e2e/support/server.ts';
+import { secrets, temporaryFolder } from '../e2e/support/server.ts';
 
 export const PASSWORD = 'what everybody here has for a password';
 const DAY = 24 * 60 * 60_000;
@@ -20,8 +21,17 @@ export interface SeededSession {
   userId: string;
 }
 
-/** Puts people into the database of a server that has not been started yet, each with one session that was just begun. */
-export function populate(folder: string, count: number, passwordHash = 'x'): SeededSession[] {
+/** People for a server that is to be started in the folder, each with one session that was just begun. */
+export async function population(count: number, passwordHash = 'x') {
+  const folder = await temporaryFolder();
+  return {
+    folder,
+    sessions: populate(folder, count, passwordHash),
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
+  };
+}
+
+function populate(folder: string, count: number, passwordHash: string): SeededSession[] {
   const path = join(folder, 'data/latchkey.db');
   openSqlite(path).close();
   const database = new Database(path);
