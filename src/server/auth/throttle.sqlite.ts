@@ -13,7 +13,7 @@ export function sqliteLimiters({ db, relaxed }: SqliteDatabase): DurableLimiter 
       const statement = client.prepare(sql);
       return {
         get: (...values: unknown[]) => guarded(() => statement.get(...values)),
-        run: (...values: unknown[]) => guarded(() => statement.run(...values)),
+        run: (...values: unknown[]) => guarded(() => relaxed(() => statement.run(...values))),
       };
     },
     transaction: (run: () => unknown) => () => guarded(() => relaxed(() => client.transaction(run)())),

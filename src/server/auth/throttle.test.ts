@@ -136,6 +136,33 @@ describe('guessing a password', () => {
   });
 });
 
+test('counting never waits for the disk', async () => {
+  const database = openSqlite(':memory:');
+  let isRelaxed = false;
+  const writes: string[] = [];
+  database.db.$client.function('note', (change) => void writes.push(`${String(change)} ${isRelaxed}`));
+  for (const change of ['INSERT', 'UPDATE', 'DELETE'])
+    database.db.$client.exec(
+      `CREATE TEMP TRIGGER note_${change} AFTER ${change} ON main.rate_limits BEGIN SELECT note('${change}'); END`,
+    );
+  const limiters = sqliteLimiters({
+    ...database,
+    relaxed(run) {
+      isRelaxed = true;
+      try {
+        return database.relaxed(run);
+      } finally {
+        isRelaxed = false;
+      }
+    },
+  });
+  const throttle = createThrottle(limiters);
+  for (let tried = 0; tried <= FREE; tried += 1) await throttle.guess(guess(), async () => wrong);
+  pass(LIMITS.backoff.most);
+  await throttle.guess(guess(), async () => ({ user: 'ada' }));
+  expect(new Set(writes)).toEqual(new Set(['INSERT true', 'UPDATE true', 'DELETE true']));
+});
+
 test.each(['register', 'refreshBySession', 'refreshRefused', 'logoutBySession', 'logoutOfNone'] as const)(
   '%s has its limit',
   async (name) => {
