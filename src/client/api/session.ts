@@ -261,12 +261,11 @@ export function createSession(options: SessionOptions): Session {
     schedule();
   }
 
-  /** The server has said so. */
-  function end(reason: SessionEndReason): void {
-    const marker = tabs.marker();
-    const sid = token?.grant.session.id ?? marker?.sid;
+  /** The server has said so of the session `sid`. */
+  function end(reason: SessionEndReason, sid = token?.grant.session.id): void {
     leave(sid, reason);
     if (sid === undefined) return;
+    const marker = tabs.marker();
     // Not over the marker of somebody who has logged in since.
     if (marker?.sid === sid) tabs.mark({ ...marker, state: 'ended' });
     tabs.post({ kind: 'ended', sid, reason });
@@ -348,22 +347,26 @@ export function createSession(options: SessionOptions): Session {
     mine.sent = true;
     const outcome = await bounded(mine.controller, options.refresh).then(parseOutcome).catch(unavailable);
     // The commit guard: a logout, a login or another tab was faster.
-    return flight === mine ? commit(outcome, mine) : SUPERSEDED;
+    return flight === mine ? commit(outcome, mine, sid ?? marker?.sid) : SUPERSEDED;
   }
 
-  function commit(outcome: RefreshOutcome, mine: Flight): Renewal {
-    if (outcome.kind === 'unavailable') return give(outcome, mine);
-    if (outcome.kind === 'granted') return take(outcome.grant, mine);
+  /** @param sid whose cookie was sent, as far as that was known then: by now somebody may have logged in */
+  function commit(outcome: RefreshOutcome, mine: Flight, sid: string | undefined): Renewal {
+    const isSame = outcome.kind === 'granted' && outcome.grant.session.id === token?.grant.session.id;
+    // Another tab has handed over a token since this was sent, perhaps of a later session.
+    if (serial > mine.serial && isUsable() && !(isSame && isNewer(outcome.grant))) return READY;
+    if (outcome.kind === 'unavailable') return give(outcome);
+    if (outcome.kind === 'granted') return take(outcome.grant);
     const { reason } = outcome;
     if (isUsable() && (reason === 'none' || reason === 'expired')) {
       doomed = reason;
       return READY;
     }
-    end(reason);
+    end(reason, sid);
     return ENDED;
   }
 
-  function take(grant: Grant, mine: Flight): Renewal {
+  function take(grant: Grant): Renewal {
     const { id, generation } = grant.session;
     // Another tab has logged out meanwhile: logout wins.
     if (isOver(id)) {
@@ -372,18 +375,16 @@ export function createSession(options: SessionOptions): Session {
     }
     const known = token?.grant.session;
     const switched = known !== undefined && known.id !== id;
-    // Of equal generations the later asked is the newer, unless another tab has handed one over in between.
-    if (known && !switched && (generation < known.generation || (serial > mine.serial && !isNewer(grant)))) {
-      return give(unavailable(new Error('The server answered with an older generation of the session.')), mine);
-    }
+    // Of equal generations the later asked is the newer.
+    if (known && !switched && generation < known.generation)
+      return give(unavailable(new Error('The server answered with an older generation of the session.')));
     if (switched) newEpoch();
     accept(grant, switched);
     share('token');
     return switched ? SUPERSEDED : READY;
   }
 
-  function give({ retryAfterMs = 0, cause }: Extract<RefreshOutcome, { kind: 'unavailable' }>, mine: Flight): Renewal {
-    if (serial > mine.serial && isUsable()) return READY;
+  function give({ retryAfterMs = 0, cause }: Extract<RefreshOutcome, { kind: 'unavailable' }>): Renewal {
     pause(backoffMs(failures++), retryAfterMs);
     return { kind: 'unavailable', retryAfterMs: restMs(), cause };
   }
@@ -405,9 +406,13 @@ export function createSession(options: SessionOptions): Session {
 
   function share(kind: 'token' | 'login'): void {
     if (!token) return;
-    const { grant } = token;
-    tabs.mark({ sid: grant.session.id, generation: grant.session.generation, state: 'active' });
-    tabs.post({ kind, grant, expiresAt: expiresAt(token), at: environment.now() });
+    const { id, generation } = token.grant.session;
+    tabs.mark({ sid: id, generation, state: 'active' });
+    tell(kind, token);
+  }
+
+  function tell(kind: 'token' | 'login', told: Token): void {
+    tabs.post({ kind, grant: told.grant, expiresAt: expiresAt(told), at: environment.now() });
   }
 
   /**
@@ -514,7 +519,9 @@ export function createSession(options: SessionOptions): Session {
         else onLogin(message.grant, message.at);
         break;
       case 'need':
-        if (mine?.id === message.sid && mine.generation > message.generation && isUsable()) share('token');
+        // Told, not marked: somebody may have logged in since.
+        if (token && mine?.id === message.sid && mine.generation > message.generation && isUsable())
+          tell('token', token);
         break;
       case 'ended':
         if (mine?.id === message.sid) {

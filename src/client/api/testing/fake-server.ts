@@ -143,6 +143,8 @@ export function fakeServer({ expiresIn = 900, now = (): number => 0 } = {}) {
     revokeAll() {
       for (const sid of sessions.keys()) end(sid, 'revoked');
     },
+    /** What the browser's jar holds. */
+    cookie: () => jar,
     clearCookie() {
       jar = undefined;
     },
