@@ -3,7 +3,8 @@ import type { AnyRouter } from '@trpc/server';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Failure } from '../../shared/failures.ts';
 import { authHeaders, isUnavailable, refreshLink, type RefreshLinkOptions } from './refresh-link.ts';
-import { coreOf, createSession, type RefreshOutcome, type Session, type SessionOptions } from './session.ts';
+import { coreOf } from './session-core.ts';
+import { createSession, type RefreshOutcome, type Session, type SessionOptions } from './session.ts';
 import { fakeBrowser, settled } from './testing/fake-browser.ts';
 import { endingLink, grantOf, person, refusal, type Sent } from './testing/fake-server.ts';
 
@@ -451,6 +452,36 @@ describe('queries and mutations', () => {
     expect((await call)?.meta).toMatchObject({ refresh: 'superseded' });
   });
 
+  it('an operation that waited for anybody at all carries the token of who came', async () => {
+    const sessionOptions = { refreshOnFirstVisit: true };
+    const { client, sent, session } = world({ signedIn: false, answers: [never], sessionOptions });
+    const call = client.query('a');
+    const { seen } = watch(client);
+    await settled();
+    session.signIn(grantOf());
+    await settled();
+    const bearer = `Bearer ${grantOf().accessToken}`;
+    expect(sent.map(({ authorization }) => authorization)).toEqual([bearer, bearer]);
+    sent[0]!.next('a');
+    expect(await call).toBe('a');
+    // So it ends with them.
+    void session.signOut();
+    expect(seen.completes).toBe(1);
+  });
+
+  it('LC-02 an operation that waits when the session is disposed of is settled, and not sent', async () => {
+    const { client, sent, session, clock } = world({ answers: [never] });
+    clock.sleep(3_600_000);
+    const call = caught(client.mutation('a'));
+    const { seen } = watch(client);
+    await settled();
+    session.dispose();
+    expect((await call)?.meta).toEqual({ refresh: 'superseded' });
+    await settled();
+    expect(seen.errors).toHaveLength(1);
+    expect(sent).toEqual([]);
+  });
+
   it('headers are made late: an operation of before carries nothing, and a batch with it neither', async () => {
     const { client, sent, session } = world();
     const call = client.query('a');
@@ -532,6 +563,18 @@ describe('queries and mutations', () => {
 });
 
 describe('abort', () => {
+  it('AB-02 what was aborted before is told after subscribing, as everything else', async () => {
+    const { client } = world();
+    const { promise, resolve } = Promise.withResolvers<string>();
+    let subscribed = false;
+    client.subscription('events', undefined, {
+      signal: AbortSignal.abort(),
+      onError: () => resolve(subscribed ? 'afterwards' : 'in between'),
+    });
+    subscribed = true;
+    expect(await promise).toBe('afterwards');
+  });
+
   const isAbort = (error: unknown) =>
     expect(error).toMatchObject({ name: 'TRPCClientError', cause: { name: 'AbortError' } });
 
@@ -641,6 +684,10 @@ describe('subscriptions', () => {
     [undefined, { lastEventId: '2' }],
     [{ room: 'a' }, { room: 'a', lastEventId: '2' }],
     ['a', 'a'],
+    [
+      ['a', 'b'],
+      ['a', 'b'],
+    ],
   ])('SU-02 SU-06 it goes on where it was: input %j', async (input, resumed) => {
     const { client, sent } = world();
     const { seen, unsubscribe } = watch(client, input);
@@ -683,6 +730,23 @@ describe('subscriptions', () => {
     await settled();
     expect(seen.errors).toEqual([]);
     expect(sent).toHaveLength(4);
+    unsubscribe();
+  });
+
+  it('SU-04 SU-06 so may one whose connection had come back by itself', async () => {
+    const { client, sent, clock } = world({ sessionOptions: { proactive: false } });
+    const { seen, unsubscribe } = watch(client);
+    await settled();
+    sent[0]!.state({ type: 'started' });
+    sent[0]!.fail(refusal(expired));
+    await settled();
+    sent[1]!.state({ type: 'started' });
+    await clock.advance(600_000);
+    sent[1]!.state({ type: 'started' });
+    sent[1]!.fail(refusal(expired));
+    await settled();
+    expect(seen.errors).toEqual([]);
+    expect(sent).toHaveLength(3);
     unsubscribe();
   });
 
@@ -792,6 +856,23 @@ describe('subscriptions', () => {
     expect(seen.errors.map(({ meta }) => meta)).toEqual([{ refresh: 'superseded' }]);
     expect(seen.completes).toBe(0);
     expect(sent).toHaveLength(1);
+  });
+
+  it("what an app's onError throws is not swallowed", async () => {
+    const { client, sent } = world();
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    const others = process.listeners('unhandledRejection');
+    process.removeAllListeners('unhandledRejection').once('unhandledRejection', resolve);
+    const mistake = new Error('a mistake of the app');
+    client.subscription('events', undefined, {
+      onError() {
+        throw mistake;
+      },
+    });
+    await settled();
+    sent[0]!.fail(refusal(undefined, 'INTERNAL_SERVER_ERROR'));
+    expect(await promise).toBe(mistake);
+    for (const other of others) process.on('unhandledRejection', other);
   });
 
   it('its own end is told as an error, not as a silence', async () => {

@@ -2,7 +2,9 @@ import { TRPCClientError, type HTTPHeaders, type Operation, type TRPCLink } from
 import type { AnyRouter } from '@trpc/server';
 import { observable, type Unsubscribable } from '@trpc/server/observable';
 import { failureOf } from '../../shared/failures.ts';
-import { coreOf, type Renewal, type Session, type Stamp } from './session.ts';
+import { hadNoEffect, metaOf, refusesToken } from './refusals.ts';
+import { coreOf, type Renewal, type Stamp } from './session-core.ts';
+import type { Session } from './session.ts';
 
 export interface RefreshLinkOptions {
   session: Session;
@@ -25,11 +27,8 @@ const STAMP = Symbol('which token it was sent with');
 const HEALTHY_MS = 5_000;
 /** How often in a row an event that came before that proves it too: a server may refuse after every first event. */
 const HASTY_MAX = 20;
-/** JSON-RPC 2.0 code of UNAUTHORIZED in tRPC; survives an error formatter that drops `data`. */
-const UNAUTHORIZED = -32001;
 
 const stampOf = (op: Operation): Stamp | undefined => (op.context as { [STAMP]?: Stamp })[STAMP];
-const nothing = (): void => {};
 const skipsAuth = (op: Operation): boolean => op.context.skipAuth === true;
 
 /**
@@ -54,18 +53,16 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
       return observable((observer) => {
         type Failure = TRPCClientError<TRouter>;
         const isSubscription = op.type === 'subscription';
-        let began = core.stamp().epoch;
+        /** Its epoch is that in which the operation began. */
         let sent = core.stamp();
         let over = false;
         let refreshes = 0;
         let turn = 0;
         let current: Unsubscribable | undefined;
         let deciding = false;
-        let changes = 0;
-        let onChange = nothing;
-        let stopListening = nothing;
+        let stopListening: (() => void) | undefined;
         let lastEventId: string | undefined;
-        let connectedAt: number | undefined;
+        let stoodMs: (() => number) | undefined;
         let delivered = false;
         let hasty = 0;
 
@@ -73,8 +70,7 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
           if (over) return;
           over = true;
           op.signal?.removeEventListener('abort', abort);
-          stopListening();
-          onChange();
+          stopListening?.();
           current?.unsubscribe();
         }
 
@@ -92,8 +88,8 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
         function attempt(): void {
           const mine = ++turn;
           const isLive = () => !over && mine === turn;
-          sent = { ...core.stamp(), epoch: began };
-          connectedAt = undefined;
+          sent = { ...core.stamp(), epoch: sent.epoch };
+          stoodMs = undefined;
           delivered = false;
           deciding = false;
           try {
@@ -105,7 +101,7 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
               next(envelope) {
                 if (!isLive()) return;
                 const { result } = envelope;
-                if (result.type === 'started') connectedAt = core.monotonic();
+                if (result.type === 'started') stoodMs ??= core.stopwatch();
                 if (result.type === undefined || result.type === 'data') {
                   delivered = true;
                   if (result.id !== undefined) lastEventId = result.id;
@@ -131,14 +127,15 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
 
         async function decide(error: Failure): Promise<void> {
           deciding = true;
+          let verdict: 'again' | Failure;
           try {
-            const verdict = await judge(error);
-            if (over) return;
-            if (verdict === 'again') attempt();
-            else fail(verdict);
+            verdict = await judge(error);
           } catch (cause) {
-            fail(TRPCClientError.from(cause as Error));
+            verdict = TRPCClientError.from(cause as Error);
           }
+          if (over) return;
+          if (verdict === 'again') attempt();
+          else fail(verdict);
         }
 
         /** @returns what to tell the caller, or that the operation is to be sent again */
@@ -149,7 +146,7 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
           const isSignedOut = session.state.status === 'signed-out';
           // Of many calls that are told so at once, the first has ended the session; all were ended.
           if (failure?.code === 'session_ended' && isSignedOut) return marked(error, 'ended');
-          if (began !== epoch) return marked(error, 'superseded');
+          if (sent.epoch !== epoch) return marked(error, 'superseded');
           if (failure?.code === 'session_ended') {
             if (sent.sessionId !== undefined && sent.sessionId === sessionId) session.ended(failure.reason, sessionId);
             return marked(error, 'ended');
@@ -166,19 +163,21 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
           const renewal = await renewed();
           switch (renewal.kind) {
             case 'ready':
-              return core.stamp().epoch === began ? 'again' : marked(error, 'superseded');
+              return core.stamp().epoch === sent.epoch ? 'again' : marked(error, 'superseded');
             case 'unavailable':
               return unavailableError(renewal);
             case 'ended':
+              return marked(error, 'ended');
             case 'superseded':
-              return marked(error, renewal.kind);
+            case 'disposed':
+              return marked(error, 'superseded');
           }
         }
 
         function isHealthy(): boolean {
           // Half a lifetime, for tokens so short that a good stream never stands longer.
           const enoughMs = Math.min(HEALTHY_MS, core.lifetimeMs() / 2);
-          const stood = connectedAt !== undefined && core.monotonic() - connectedAt >= enoughMs;
+          const stood = stoodMs !== undefined && stoodMs() >= enoughMs;
           if (stood) hasty = 0;
           return stood || (delivered && ++hasty <= HASTY_MAX);
         }
@@ -187,11 +186,11 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
         async function renewed(): Promise<Renewal> {
           for (;;) {
             const pending = core.renew(sent);
-            const seen = changes;
+            const changed = core.changed();
             const renewal = await pending;
             if (!isSubscription || renewal.kind !== 'unavailable' || over) return renewal;
             connecting(unavailableError(renewal));
-            if (seen === changes) await new Promise<void>((resolve) => (onChange = resolve));
+            await changed;
             if (over) return renewal;
           }
         }
@@ -205,18 +204,21 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
           const renewal = await renewed();
           if (over) return;
           // Where there is no session it is sent without a token: only the server knows what may be asked without.
-          if (renewal.kind === 'ended') began = core.stamp().epoch;
+          // What began before anybody was known belongs to whoever came.
+          if (renewal.kind === 'ended' || sent.sessionId === undefined) sent.epoch = core.stamp().epoch;
           if (renewal.kind === 'unavailable') fail(unavailableError(renewal));
+          else if (renewal.kind === 'disposed') fail(disposedError());
           else attempt();
         }
 
-        if (op.signal?.aborted) return abort();
+        if (op.signal?.aborted) {
+          queueMicrotask(abort);
+          return stop;
+        }
         op.signal?.addEventListener('abort', abort, { once: true });
         if (isSubscription) {
           stopListening = session.subscribe(() => {
-            changes++;
-            onChange();
-            if (deciding || sent.sessionId === undefined || core.stamp().epoch === began) return;
+            if (deciding || sent.sessionId === undefined || core.stamp().epoch === sent.epoch) return;
             // One person's stream is never shown to the next.
             stop();
             observer.complete();
@@ -268,6 +270,10 @@ function unavailableError<TRouter extends AnyRouter>(
   });
 }
 
+function disposedError<TRouter extends AnyRouter>(): TRPCClientError<TRouter> {
+  return new TRPCClientError('The session was disposed of.', { meta: { refresh: 'superseded' } });
+}
+
 function marked<TError extends { meta?: Record<string, unknown> | undefined }>(
   error: TError,
   refresh: 'exhausted' | 'superseded' | 'ended',
@@ -276,43 +282,8 @@ function marked<TError extends { meta?: Record<string, unknown> | undefined }>(
   return error;
 }
 
-function metaOf(error: unknown): Record<string, unknown> | undefined {
-  return (error as { meta?: Record<string, unknown> } | null | undefined)?.meta;
-}
-
-/** Never by the HTTP status alone: a batch answers 207, a stream 200. */
-function refusesToken(error: unknown): boolean {
-  const failure = failureOf(error);
-  if (failure) return isTokenFailure(failure.code);
-  const { data, shape, cause } = (error ?? {}) as {
-    data?: { code?: unknown } | null;
-    shape?: { code?: unknown } | null;
-    cause?: { code?: unknown; status?: unknown } | null;
-  };
-  if (data?.code === 'UNAUTHORIZED' || shape?.code === UNAUTHORIZED) return true;
-  // @trpc/client 11.19 makes the error event of an EventSource the shape, later ones the cause; its code is the status.
-  if (shape) return shape.code === 401;
-  const response = metaOf(error)?.response as { status?: unknown } | undefined;
-  return response?.status === 401 || cause?.code === 401 || cause?.status === 401;
-}
-
-const isTokenFailure = (code: string): boolean => code.startsWith('access_token_');
-
-/** Our server refuses a token before anything is run; a bare 401 may come from a mutation that has half happened. */
-function hadNoEffect({ op, error }: { op: Operation; error: unknown }): boolean {
-  const failure = failureOf(error);
-  return (
-    canBeSentTwice(op.input) && (op.type !== 'mutation' || (failure !== undefined && isTokenFailure(failure.code)))
-  );
-}
-
-/** A stream is used up by sending it. */
-function canBeSentTwice(input: unknown): boolean {
-  return !(typeof input === 'object' && input !== null && (Symbol.asyncIterator in input || 'getReader' in input));
-}
-
 /** The server looks for the id in an object, or where there is no input; anything else cannot be resumed. */
 function resumed(input: unknown, lastEventId: string | undefined): unknown {
-  if (lastEventId === undefined || (input !== undefined && input !== null && typeof input !== 'object')) return input;
-  return { ...input, lastEventId };
+  if (lastEventId === undefined || Array.isArray(input) || typeof (input ?? {}) !== 'object') return input;
+  return { ...(input as object | null | undefined), lastEventId };
 }

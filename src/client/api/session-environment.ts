@@ -21,8 +21,9 @@ export interface SessionEnvironment {
 export interface TabLocks {
   request(
     name: string,
-    options: { signal?: AbortSignal; steal?: boolean },
-    hold: () => Promise<void>,
+    options: { signal?: AbortSignal; steal?: boolean; ifAvailable?: boolean },
+    /** `lock` is null where one was asked for only if available, and is not. */
+    hold: (lock: unknown) => Promise<void>,
   ): Promise<unknown>;
 }
 
@@ -44,6 +45,9 @@ export interface PageEvents {
   listen(receive: (event: PageEvent) => void): () => void;
 }
 
+/** setTimeout takes 32 bits; more fires at once (HTML, timers: "timer initialization steps"). */
+export const TIMER_MAX_MS = 2 ** 31 - 1;
+
 /** The browser, or as much of it as there is: in Node no page and no storage. Nothing here throws. */
 export function defaultEnvironment(): SessionEnvironment {
   return {
@@ -51,7 +55,7 @@ export function defaultEnvironment(): SessionEnvironment {
     monotonic: () => performance.now(),
     random: () => Math.random(),
     setTimer(run, ms, inBackground) {
-      const timer = setTimeout(run, ms);
+      const timer = setTimeout(run, Math.min(ms, TIMER_MAX_MS));
       if (inBackground) unref(timer);
       return () => clearTimeout(timer);
     },
@@ -81,16 +85,10 @@ function listen(receive: (event: PageEvent) => void): () => void {
   const controller = new AbortController();
   const on = (target: EventTarget | undefined, type: string, event: PageEvent) =>
     target?.addEventListener?.(type, () => receive(event), { signal: controller.signal });
-  const page = globalThis.document;
-  page?.addEventListener(
-    'visibilitychange',
-    () => {
-      if (page.visibilityState === 'visible') receive('wake');
-    },
-    { signal: controller.signal },
-  );
+  // When it is hidden too, which changes nothing.
+  on(globalThis.document, 'visibilitychange', 'wake');
   // A frozen page that is thawed while in view tells nothing else.
-  on(page, 'resume', 'wake');
+  on(globalThis.document, 'resume', 'wake');
   on(globalThis, 'online', 'online');
   on(globalThis, 'pagehide', 'hide');
   on(globalThis, 'pageshow', 'show');
@@ -119,6 +117,38 @@ export function watch(
     cancelTimer();
     signal.removeEventListener('abort', off);
   };
+}
+
+/**
+ * Settles like `work`, or at once when `controller` is aborted; aborts it when the time is up. Whether `work` heeds its
+ * signal does not matter.
+ */
+export function bounded<T>(
+  environment: SessionEnvironment,
+  controller: AbortController,
+  ms: number,
+  work: (o: { signal: AbortSignal }) => Promise<T>,
+): Promise<T> {
+  const { signal } = controller;
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const late = () => controller.abort(new DOMException('The server took too long.', 'TimeoutError'));
+  const stop = watch(environment, signal, ms, late, () => reject(signal.reason));
+  // Called in an async function, what it throws is a rejection, and what it answers may be no promise. Called off before
+  // it began, as by a login that came while a logout waited for the lock, it must not begin.
+  const call = async () => {
+    signal.throwIfAborted();
+    return work({ signal });
+  };
+  call().then(resolve, reject);
+  return promise.finally(stop);
+}
+
+/**
+ * The milliseconds since it was called, by whichever clock says more: each misses something.
+ */
+export function stopwatch({ now, monotonic }: SessionEnvironment): () => number {
+  const [wall, steady] = [now(), monotonic()];
+  return () => Math.max(now() - wall, monotonic() - steady);
 }
 
 /** For what a browser may forbid, and what is done without then. */

@@ -1,27 +1,43 @@
-import { grantSchema, userSchema, type Grant, type User } from '../../shared/auth.ts';
-import { quietly, watch, type SessionEnvironment, type TabChannel } from './session-environment.ts';
-
-/** What a reload, or a tab that slept, can know. Holds no secret: anybody may read it. */
-export interface Marker {
-  sid: string;
-  /** Of the server's rotation. */
-  generation: number;
-  /** `logout-pending`: the person has logged out, and the server could not be told yet. */
-  state: 'active' | 'ended' | 'logout-pending';
-  /** Wall clock, in milliseconds. */
-  at: number;
-}
-
-/** What tabs tell each other. In memory only; the token in it never touches the disk. */
-export type TabMessage =
-  /** A refresh was answered, or somebody logged in. Both times by the wall clock, which the tabs of one machine share. */
-  | { kind: 'token' | 'login'; grant: Grant; expiresAt: number; at: number }
-  /** Asks for a later token of the session than `generation`. */
-  | { kind: 'need'; sid: string; generation: number }
-  | { kind: 'ended'; sid: string; reason: string }
-  | { kind: 'user'; sid: string; user: User };
+import { z } from 'zod';
+import { grantSchema, userSchema } from '../../shared/auth.ts';
+import {
+  quietly,
+  stopwatch,
+  watch,
+  type SessionEnvironment,
+  type TabChannel,
+  type TabLocks,
+} from './session-environment.ts';
 
 const VERSION = 1;
+
+/** What a reload, or a tab that slept, can know. Holds no secret: anybody may read it. */
+const markerSchema = z.object({
+  v: z.literal(VERSION),
+  sid: z.string(),
+  /** Of the server's rotation. */
+  generation: z.number(),
+  /** `logout-pending`: the person has logged out, and the server could not be told yet. */
+  state: z.enum(['active', 'ended', 'logout-pending']),
+  /** Wall clock, in milliseconds. */
+  at: z.number(),
+});
+export type Marker = z.infer<typeof markerSchema>;
+
+/**
+ * What tabs tell each other. In memory only; the token in it never touches the disk. Tabs of another version of this code,
+ * and other code of this origin, may use the channel too.
+ */
+const messageSchema = z.discriminatedUnion('kind', [
+  /** A refresh was answered, or somebody logged in. Both times by the wall clock, which the tabs of one machine share. */
+  z.object({ kind: z.enum(['token', 'login']), grant: grantSchema, expiresAt: z.number(), at: z.number() }),
+  /** Asks for a later token of the session than `generation`. */
+  z.object({ kind: z.literal('need'), sid: z.string(), generation: z.number() }),
+  z.object({ kind: z.literal('ended'), sid: z.string(), reason: z.string() }),
+  z.object({ kind: z.literal('user'), user: userSchema }),
+]);
+export type TabMessage = z.infer<typeof messageSchema>;
+
 /** A wait that took so much longer than asked was a sleep, and says nothing about the holder of the lock. */
 const SLEPT_FACTOR = 1.5;
 
@@ -46,13 +62,11 @@ export function createTabs(name: string, environment: SessionEnvironment, receiv
     hold: () => Promise<void>,
   ): Promise<'held' | 'late' | 'slept'> {
     const giveUp = new AbortController();
-    const wall = environment.now();
-    const monotonic = environment.monotonic();
+    const waitedMs = stopwatch(environment);
     let outcome: 'held' | 'late' | 'slept' = 'held';
     const off = () => giveUp.abort();
     const late = () => {
-      const elapsedMs = Math.max(environment.now() - wall, environment.monotonic() - monotonic);
-      outcome = elapsedMs > waitMs * SLEPT_FACTOR ? 'slept' : 'late';
+      outcome = waitedMs() > waitMs * SLEPT_FACTOR ? 'slept' : 'late';
       off();
     };
     const stop = watch(environment, signal, waitMs, late, off);
@@ -82,10 +96,11 @@ export function createTabs(name: string, environment: SessionEnvironment, receiv
     post(message: TabMessage): void {
       quietly(() => channel?.post({ v: VERSION, ...message }));
     },
-    marker: (): Marker | undefined => quietly(() => parseMarker(storage?.getItem(key))),
-    mark(marker: Omit<Marker, 'at'>): void {
+    marker: (): Marker | undefined =>
+      quietly(() => markerSchema.safeParse(JSON.parse(storage?.getItem(key) ?? 'null')).data),
+    mark(marker: Omit<Marker, 'v' | 'at'>): void {
       try {
-        storage?.setItem(key, JSON.stringify({ v: VERSION, ...marker, at: environment.now() }));
+        storage?.setItem(key, JSON.stringify({ ...marker, v: VERSION, at: environment.now() }));
       } catch {
         // Full. An old marker would be a wrong one; none at all is handled like a storage that does not work.
         quietly(() => storage?.removeItem(key));
@@ -102,55 +117,50 @@ export function createTabs(name: string, environment: SessionEnvironment, receiv
     /**
      * Runs `work` while no other tab does, as far as that can be had within `waitMs`; without it then. `work` must be
      * bounded, and settle at once when `signal` is aborted.
+     * @param work is told whether another tab had the lock
      * @param steal takes the lock away, once, from a holder that never came back: a frozen page cannot let go of it
      * @returns what `work` does, after the lock was let go
      */
-    async underLock<T>(signal: AbortSignal, waitMs: number, steal: boolean, work: () => Promise<T>): Promise<T> {
+    async underLock<T>(
+      signal: AbortSignal,
+      waitMs: number,
+      steal: boolean,
+      work: (waited: boolean) => Promise<T>,
+    ): Promise<T> {
       let begun: Promise<T> | undefined;
       let over = false;
-      const begin = () => (begun ??= work());
+      let waited = false;
+      const begin = () => (begun ??= work(waited));
       const hold = async () => {
         if (!over) await begin().catch(() => {});
       };
       if (locks) {
-        let outcome = await wait(signal, waitMs, hold);
+        const request = async (how: Parameters<TabLocks['request']>[1], held: (lock: unknown) => Promise<void>) => {
+          try {
+            await locks.request(name, how, held);
+          } catch {
+            // Stolen from us, or forbidden here: what has begun is looked at below.
+          }
+        };
+        await request({ ifAvailable: true }, async (lock) => {
+          waited = lock === null;
+          if (!waited) await hold();
+        });
+        let outcome = begun ? 'held' : await wait(signal, waitMs, hold);
         if (outcome === 'slept' && !begun) outcome = await wait(signal, waitMs, hold);
-        // In an async function, so that a throw is a rejection too.
-        const take = async () => locks.request(name, { steal }, hold);
-        if (outcome !== 'held' && !begun && steal) await take().catch(() => {});
+        if (outcome !== 'held' && !begun && steal) await request({ steal }, hold);
       }
       over = true;
       return begin();
     },
   };
 }
+export type Tabs = ReturnType<typeof createTabs>;
 
-function parseMarker(text: string | null | undefined): Marker | undefined {
-  const raw = asRecord(text ? JSON.parse(text) : undefined);
-  const { sid, generation, state, at } = raw;
-  if (raw.v !== VERSION || typeof sid !== 'string' || typeof generation !== 'number' || typeof at !== 'number') return;
-  return state === 'active' || state === 'ended' || state === 'logout-pending'
-    ? { sid, generation, state, at }
-    : undefined;
-}
-
-/** Tabs of another version of this code, and other code of this origin, may use the channel too. */
 function parseMessage(data: unknown, now: number): TabMessage | undefined {
-  const raw = asRecord(data);
-  const { kind, sid, expiresAt, at } = raw;
-  if (raw.v !== VERSION) return;
-  if ((kind === 'token' || kind === 'login') && typeof expiresAt === 'number' && typeof at === 'number') {
-    // What is left of it; nothing is left where the tab was frozen, and the schema refuses that.
-    const grant = grantSchema.safeParse({ ...asRecord(raw.grant), expiresIn: (expiresAt - now) / 1000 }).data;
-    return grant && { kind, grant, expiresAt, at };
-  }
-  if (typeof sid !== 'string') return;
-  if (kind === 'need' && typeof raw.generation === 'number') return { kind, sid, generation: raw.generation };
-  if (kind === 'ended' && typeof raw.reason === 'string') return { kind, sid, reason: raw.reason };
-  const user = kind === 'user' ? userSchema.safeParse(raw.user).data : undefined;
-  return user && { kind: 'user', sid, user };
-}
-
-function asRecord(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  const message = (data as { v?: unknown } | null)?.v === VERSION ? messageSchema.safeParse(data).data : undefined;
+  if (!message || !('grant' in message)) return message;
+  // What is left of it: nothing where the tab was frozen.
+  const expiresIn = (message.expiresAt - now) / 1000;
+  return expiresIn > 0 ? { ...message, grant: { ...message.grant, expiresIn } } : undefined;
 }

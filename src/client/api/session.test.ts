@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { coreOf, createSession, type RefreshOutcome, type Session, type SessionOptions } from './session.ts';
+import { coreOf } from './session-core.ts';
+import { createSession, type RefreshOutcome, type Session, type SessionOptions } from './session.ts';
 import { fakeBrowser, settled } from './testing/fake-browser.ts';
 import { fakeServer, grantOf, person } from './testing/fake-server.ts';
 
@@ -54,8 +55,9 @@ function world({
 }
 
 /** As if a reload: somebody has logged in here before. */
-function returning(browser = fakeBrowser(), sid = 's1') {
-  browser.stored.set('latchkey.marker', JSON.stringify({ v: 1, sid, generation: 1, state: 'active', at: 0 }));
+function returning(browser = fakeBrowser(), marker: { sid?: string; at?: number } = {}) {
+  const all = { v: 1, sid: 's1', generation: 1, state: 'active', at: 0, ...marker };
+  browser.stored.set('latchkey.marker', JSON.stringify(all));
   return browser;
 }
 
@@ -330,7 +332,7 @@ describe('one refresh', () => {
     act(session);
     const after = session.state;
     expect(refresh.mock.calls[0]![0].signal.aborted).toBe(true);
-    expect((await renewal).kind).toMatch(/superseded|ended/);
+    expect((await renewal).kind).toMatch(/superseded|ended|disposed/);
     resolve(granted({ generation: 9 }));
     await settled();
     expect(session.state).toBe(after);
@@ -548,6 +550,13 @@ describe('time', () => {
     expect(refresh).toHaveBeenCalledTimes(1);
     // Never stale in between: nothing to see.
     expect(told.mock.calls.map(([state]) => state.status === 'signed-in' && state.stale)).toEqual([false, false]);
+  });
+
+  it('PR-01 as long before as the app wants', () => {
+    const lead = { leadMs: 30_000, jitterMs: 0 };
+    expect(signedIn(60, { proactive: lead }).clock.delays()).toEqual([30_000]);
+    expect(signedIn(600, { proactive: lead }).clock.delays()).toEqual([570_000]);
+    expect(signedIn(20, { proactive: lead }).clock.delays()).toEqual([15_000]);
   });
 
   it('PR-01 MT-15 PR-09 but not in a page that nobody looks at', async () => {
@@ -810,6 +819,7 @@ describe('tabs', () => {
     const { session, core, refresh, clock } = world({ browser, lockTimeoutMs: 3000 });
     session.signIn(grantOf({ expiresIn: 100_000 }));
     const renewal = refused(core);
+    await settled();
     clock.sleep(3_600_000);
     await clock.advance(3000);
     // Not stolen: the holder was asleep too.
@@ -841,6 +851,16 @@ describe('tabs', () => {
     await refused(core);
     await settled();
     expect(locked).toEqual([false, false]);
+  });
+
+  it('MT-09 a listener that another one has removed is not called any more', () => {
+    const { session } = world();
+    const second = vi.fn<() => void>();
+    const stop = { second: () => {} };
+    session.subscribe(() => stop.second());
+    stop.second = session.subscribe(second);
+    session.signIn(grantOf());
+    expect(second).not.toHaveBeenCalled();
   });
 
   it('MT-09 a listener that throws harms neither the others nor the session', async () => {
@@ -1017,6 +1037,70 @@ describe('tabs', () => {
   });
 });
 
+describe('a login that comes while another tab asks with the old cookie', () => {
+  /** Alone: without a channel, as if every message were late. */
+  const alone = { openChannel: null };
+  /** Another tab, which says something. */
+  const say = (browser: ReturnType<typeof fakeBrowser>, message: object) =>
+    browser.tab().environment.openChannel!('latchkey', () => {}).post({ v: 1, ...message });
+
+  it('is not ended by the no to the old one', async () => {
+    const browser = returning();
+    const { promise, resolve } = Promise.withResolvers<RefreshOutcome>();
+    const asking = world({ browser, answers: [promise], environment: alone });
+    const start = asking.session.start();
+    await settled();
+    const { session } = world({ browser, environment: alone });
+    session.signIn(grantOf({ sid: 's2' }));
+    resolve({ kind: 'ended', reason: 'revoked' });
+    await start;
+    expect(browser.marker()).toMatchObject({ sid: 's2', state: 'active' });
+    expect(session.state).toMatchObject({ status: 'signed-in', session: { id: 's2' } });
+  });
+
+  it('is not given up for a token of the old one', async () => {
+    const browser = returning();
+    const { promise, resolve } = Promise.withResolvers<RefreshOutcome>();
+    const asking = world({ browser, answers: [promise, granted({ sid: 's2', generation: 2 })], environment: alone });
+    const start = asking.session.start();
+    await settled();
+    browser.clock.sleep(10);
+    world({ browser, environment: alone }).session.signIn(grantOf({ sid: 's2' }));
+    resolve(granted({ sid: 's1', generation: 2 }));
+    await start;
+    expect(browser.marker()).toMatchObject({ sid: 's2', state: 'active' });
+    // Whose cookie is left, the server tells.
+    await browser.clock.advance(0);
+    expect(asking.refresh).toHaveBeenCalledTimes(2);
+    expect(asking.session.state).toMatchObject({ status: 'signed-in', session: { id: 's2' } });
+  });
+
+  it('is not ended by a no that was asked for before its token was handed over', async () => {
+    const browser = returning();
+    const { promise, resolve } = Promise.withResolvers<RefreshOutcome>();
+    const { session } = world({ browser, answers: [promise] });
+    const start = session.start();
+    await settled();
+    returning(browser, { sid: 's2', at: 1 });
+    const now = browser.clock.now();
+    say(browser, { kind: 'token', grant: grantOf({ sid: 's2' }), expiresAt: now + 900_000, at: now + 1 });
+    await settled();
+    expect(session.state).toMatchObject({ session: { id: 's2' } });
+    resolve({ kind: 'ended', reason: 'revoked' });
+    await start;
+    expect(session.state).toMatchObject({ status: 'signed-in', session: { id: 's2' } });
+  });
+
+  it('keeps its marker where a tab of the old one is asked for its token', async () => {
+    const browser = fakeBrowser();
+    world({ browser }).session.signIn(grantOf({ generation: 2 }));
+    returning(browser, { sid: 's2', at: browser.clock.now() + 1 });
+    say(browser, { kind: 'need', sid: 's1', generation: 1 });
+    await settled();
+    expect(browser.marker()).toMatchObject({ sid: 's2' });
+  });
+});
+
 describe('lifecycle', () => {
   it('LC-04 a page that is put away lets go of everything, and comes back', async () => {
     const { session, core, browser, tab, refresh } = world({ answers: [never, granted({ generation: 2 })] });
@@ -1057,14 +1141,14 @@ describe('lifecycle', () => {
     told.mockClear();
     session.dispose();
     session.dispose();
-    expect(await renewal).toEqual({ kind: 'superseded' });
+    expect(await renewal).toEqual({ kind: 'disposed' });
     await settled();
     expect(browser.count()).toEqual({ timers: 0, channels: 0, listeners: 0, locks: 0 });
     expect(core.accessToken()).toBeUndefined();
     session.signIn(grantOf({ sid: 's2' }));
     await session.signOut();
     await session.start();
-    expect(await refused(core)).toEqual({ kind: 'superseded' });
+    expect(await refused(core)).toEqual({ kind: 'disposed' });
     expect(core.needsRenewal()).toBe(false);
     expect(browser.count()).toEqual({ timers: 0, channels: 0, listeners: 0, locks: 0 });
   });
@@ -1111,9 +1195,30 @@ describe('the browser as it is', () => {
     server.logIn('ann');
     await Promise.all([a.start(), b.start()]);
     expect(server.seen).toMatchObject({ mostInFlight: 1, reuses: 0 });
+    // Without a storage too, one asks and the other hears of it.
+    expect(server.seen.refreshes).toBe(1);
     const heard = new Promise<void>((resolve) => b.subscribe(resolve));
     await a.signOut();
     await heard;
     expect(b.state).toEqual({ status: 'signed-out', reason: 'logout' });
+  });
+});
+
+describe('no timeout at all', () => {
+  it('is no timeout of one millisecond', async () => {
+    const { promise, resolve } = Promise.withResolvers<RefreshOutcome>();
+    const session = createSession({
+      name: `test-${crypto.randomUUID()}`,
+      refresh: () => promise,
+      logout: async () => {},
+      refreshTimeoutMs: Infinity,
+    });
+    sessions.push(session);
+    const start = session.start();
+    // A timer that was set after the one that must not fire.
+    await new Promise((settle) => setTimeout(settle, 20));
+    resolve(granted());
+    await start;
+    expect(session.state.status).toBe('signed-in');
   });
 });

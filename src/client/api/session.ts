@@ -11,17 +11,24 @@
  * Locks, channel and storage (session-tabs.ts) only make that cheaper.
  */
 import { grantSchema, type Grant, type User } from '../../shared/auth.ts';
-import { sessionEndReasons, type SessionEndReason } from '../../shared/failures.ts';
-import { defaultEnvironment, watch, type PageEvent, type SessionEnvironment } from './session-environment.ts';
+import type { SessionEndReason } from '../../shared/failures.ts';
+import { parseOutcome, unavailable, type RefreshOutcome, type Unavailable } from './refresh-outcome.ts';
+import {
+  bounded,
+  defaultEnvironment,
+  stopwatch,
+  TIMER_MAX_MS,
+  watch,
+  type PageEvent,
+  type SessionEnvironment,
+} from './session-environment.ts';
+import { cores, type Renewal } from './session-core.ts';
+import { createLogout } from './session-logout.ts';
+import { createRest } from './session-rest.ts';
 import { createTabs, type TabMessage } from './session-tabs.ts';
+import { createToken, type Lead, type Token } from './session-token.ts';
 
-export type { Grant, SessionEnvironment, User };
-
-/** What a refresh came to. Only `ended` is definite: the session is over. */
-export type RefreshOutcome =
-  | { kind: 'granted'; grant: Grant }
-  | { kind: 'ended'; reason: SessionEndReason }
-  | { kind: 'unavailable'; retryAfterMs?: number; cause?: unknown };
+export type { Grant, RefreshOutcome, SessionEnvironment, User };
 
 export interface SessionOptions {
   /** A plain request, never through a client that waits for this session. Must not use `keepalive`. */
@@ -35,7 +42,7 @@ export interface SessionOptions {
   /** How long to wait for the refresh of another tab. By default longer than that can take. */
   lockTimeoutMs?: number;
   /** Refreshing ahead of time, while the page is looked at: how long before the token expires, and spread by how much. */
-  proactive?: false | { leadMs?: number; jitterMs?: number };
+  proactive?: false | Lead;
   /** The rest after a refresh that could not be had; doubles with each. */
   cooldown?: { baseMs: number; maxMs: number };
   /**
@@ -71,54 +78,6 @@ export interface Session {
   dispose(): void;
 }
 
-/** What came of waiting for a usable token. `superseded`: who asked belongs to another epoch. */
-export type Renewal =
-  | { kind: 'ready' }
-  | { kind: 'unavailable'; retryAfterMs: number; cause?: unknown }
-  | { kind: 'ended' }
-  | { kind: 'superseded' };
-
-/** Which token an attempt was sent with. `serial` 0: none. */
-export interface Stamp {
-  epoch: number;
-  serial: number;
-  sessionId?: string | undefined;
-}
-
-/** What only the link may use. */
-export interface SessionCore {
-  /** Of the current token. */
-  stamp(): Stamp;
-  accessToken(): string | undefined;
-  /** Whether an operation has to wait for `renew` before it is sent. */
-  needsRenewal(): boolean;
-  /** A usable token, newer than the one `from` was sent with. */
-  renew(from: Stamp): Promise<Renewal>;
-  /** A token that was fetched because of a refusal has itself been refused. */
-  refusedAgain(from: Stamp): void;
-  /** Of the current token, in milliseconds. */
-  lifetimeMs(): number;
-  monotonic(): number;
-}
-
-/** Both clocks, since each misses something: see SessionEnvironment. */
-interface Moment {
-  wall: number;
-  monotonic: number;
-}
-
-interface Token extends Moment {
-  grant: Grant;
-  lifetimeMs: number;
-  refreshAtAgeMs: number;
-}
-
-/** After something that could not be had. `ordered`: by the server. */
-interface Rest extends Moment {
-  ms: number;
-  ordered: boolean;
-}
-
 interface Flight {
   readonly controller: AbortController;
   /** Of the token that was current when it began. */
@@ -134,32 +93,16 @@ interface Flight {
 const REFRESH_TIMEOUT_MS = 10_000;
 /** Beyond the timeout of a refresh: then a holder of the lock that lives has let go of it. */
 const LOCK_MARGIN_MS = 2_000;
-const LOGOUT_LOCK_MS = 3_000;
-const LEAD_MS = 60_000;
-const JITTER_MS = 10_000;
-/** A token that lives shorter than this is refreshed when needed, not in a circle. */
-const PROACTIVE_MIN_MS = 5_000;
-const PROACTIVE_SHARE = 0.75;
 const COOLDOWN = { baseMs: 1_000, maxMs: 30_000 };
 /** What the background waits at least after a failure, however short the rest is that an app wants. */
 const BACKGROUND_MIN_MS = 500;
 /** How long another tab gets to hand over a token that the marker says it has. */
 const NEED_MS = 150;
-/** setTimeout takes 32 bits; more fires at once (HTML, timers: "timer initialization steps"). */
-const TIMER_MAX_MS = 2 ** 31 - 1;
 
 const READY: Renewal = { kind: 'ready' };
 const ENDED: Renewal = { kind: 'ended' };
 const SUPERSEDED: Renewal = { kind: 'superseded' };
-
-const cores = new WeakMap<Session, SessionCore>();
-
-/** @throws TypeError for a session that `createSession` has not made */
-export function coreOf(session: Session): SessionCore {
-  const core = cores.get(session);
-  if (!core) throw new TypeError('Not a session made by createSession().');
-  return core;
-}
+const DISPOSED: Renewal = { kind: 'disposed' };
 
 /** Makes the session of a page: one, at module level. Does nothing until `start`, or until an operation needs it. */
 export function createSession(options: SessionOptions): Session {
@@ -167,47 +110,52 @@ export function createSession(options: SessionOptions): Session {
   const tabs = createTabs(options.name ?? 'latchkey', environment, onMessage);
   const refreshTimeoutMs = options.refreshTimeoutMs ?? REFRESH_TIMEOUT_MS;
   const lockTimeoutMs = options.lockTimeoutMs ?? refreshTimeoutMs + LOCK_MARGIN_MS;
-  const { baseMs, maxMs } = options.cooldown ?? COOLDOWN;
+  const rest = createRest(environment, options.cooldown ?? COOLDOWN);
+  const logout = createLogout({
+    tabs,
+    send: (controller) => bounded(environment, controller, refreshTimeoutMs, options.logout),
+    onDone(wasTold) {
+      if (!wasTold) rest.afterFailure();
+      schedule();
+    },
+  });
   const listeners = new Set<() => void>();
 
   let state: SessionState = { status: 'unknown' };
   let token: Token | undefined;
-  let stale = false;
   let serial = 0;
   let epoch = 0;
   let flight: Flight | undefined;
-  /** The server has ended the session, but the token still works: until it expires. */
-  let doomed: SessionEndReason | undefined;
-  let failures = 0;
-  let rest: Rest | undefined;
   let started: Promise<void> | undefined;
-  let logout: { controller: AbortController; done: Promise<void> } | undefined;
-  let logoutUnsent = false;
   let disposed = false;
   let untold = false;
+  let change = Promise.withResolvers<void>();
   let cancelAlarm: (() => void) | undefined;
   /** Sessions that are over, and since when by the wall clock: against messages that were under way. */
   const ends = new Map<string, number>();
 
   // --- state ---------------------------------------------------------------------------------------------------------
 
-  function publish(next: SessionState, always = false): void {
-    if (!always && JSON.stringify(next) === JSON.stringify(state)) return;
+  function publish(next: SessionState): void {
+    if (JSON.stringify(next) === JSON.stringify(state)) return;
     state = next;
     untold = true;
   }
 
-  function publishToken(always = false): void {
+  function publishToken(): void {
     if (!token) return;
     const { user, session } = token.grant;
-    publish({ status: 'signed-in', user, session, stale }, always);
+    publish({ status: 'signed-in', user, session, stale: token.stale });
   }
 
   /** Separate from `publish`, so that nobody's code runs while the lock is held. */
   function notify(): void {
     if (!untold) return;
     untold = false;
+    change.resolve();
+    change = Promise.withResolvers<void>();
     for (const listener of new Set(listeners)) {
+      if (!listeners.has(listener)) continue;
       try {
         listener();
       } catch (error) {
@@ -219,24 +167,11 @@ export function createSession(options: SessionOptions): Session {
     }
   }
 
-  const moment = (): Moment => ({ wall: environment.now(), monotonic: environment.monotonic() });
-  const ageMs = ({ wall, monotonic }: Moment) =>
-    Math.max(environment.now() - wall, environment.monotonic() - monotonic);
-  const isExpired = () => !!token && ageMs(token) >= token.lifetimeMs;
-  const isUsable = () => !!token && !stale && !isExpired();
-  const expiresAt = ({ wall, lifetimeMs }: Token) => wall + lifetimeMs;
-  const restMs = () => (rest ? Math.max(0, rest.ms - ageMs(rest)) : 0);
-
-  function accept(grant: Grant, isAnother: boolean): void {
-    const lifetimeMs = grant.expiresIn * 1000;
-    const { leadMs = LEAD_MS, jitterMs = JITTER_MS } = options.proactive || {};
-    const share = lifetimeMs * PROACTIVE_SHARE;
-    const dueMs = Math.max(lifetimeMs - leadMs, share, PROACTIVE_MIN_MS);
-    const refreshAtAgeMs = dueMs - environment.random() * Math.min(jitterMs, dueMs / 10);
-    token = { grant, lifetimeMs, refreshAtAgeMs, ...moment() };
+  function accept(grant: Grant): void {
+    token = createToken(grant, environment, options.proactive || {});
     serial++;
-    mend();
-    publishToken(isAnother);
+    rest.forget();
+    publishToken();
     schedule();
   }
 
@@ -244,20 +179,15 @@ export function createSession(options: SessionOptions): Session {
   function newEpoch(): void {
     epoch++;
     token = undefined;
-    mend();
-  }
-
-  function mend(): void {
-    stale = false;
-    doomed = undefined;
-    failures = 0;
-    rest = undefined;
+    // Open streams hear of it, and close, whether or not there is anything else to see.
+    untold = true;
+    rest.forget();
   }
 
   function leave(sid: string | undefined, reason: string | undefined): void {
     newEpoch();
     if (sid !== undefined) ends.set(sid, environment.now());
-    publish(reason === undefined ? { status: 'signed-out' } : { status: 'signed-out', reason }, true);
+    publish(reason === undefined ? { status: 'signed-out' } : { status: 'signed-out', reason });
     schedule();
   }
 
@@ -278,14 +208,11 @@ export function createSession(options: SessionOptions): Session {
 
   function become(grant: Grant): void {
     newEpoch();
-    // Its answer would delete the cookie that has just been set.
-    logout?.controller.abort();
-    logout = undefined;
-    logoutUnsent = false;
+    logout.callOff();
     endFlight(SUPERSEDED);
     started ??= Promise.resolve();
     ends.delete(grant.session.id);
-    accept(grant, true);
+    accept(grant);
   }
 
   // --- the refresh ---------------------------------------------------------------------------------------------------
@@ -308,7 +235,7 @@ export function createSession(options: SessionOptions): Session {
 
   async function fly(mine: Flight): Promise<void> {
     const { signal } = mine.controller;
-    const result = await tabs.underLock(signal, lockTimeoutMs, true, () => ask(mine));
+    const result = await tabs.underLock(signal, lockTimeoutMs, true, (waited) => ask(mine, waited));
     if (flight === mine) {
       flight = undefined;
       mine.settle(result);
@@ -326,7 +253,7 @@ export function createSession(options: SessionOptions): Session {
   }
 
   /** Under the lock: no code of anybody else may be waited for here, except `refresh`, which is bounded. Never rejects. */
-  async function ask(mine: Flight): Promise<Renewal> {
+  async function ask(mine: Flight, waited: boolean): Promise<Renewal> {
     const { signal } = mine.controller;
     if (flight !== mine) return SUPERSEDED;
     const sid = token?.grant.session.id;
@@ -337,15 +264,23 @@ export function createSession(options: SessionOptions): Session {
     }
     const generation = token?.grant.session.generation ?? 0;
     // Who has no token yet cannot tell by its generation, but by when the marker was written: while it waited here.
-    if (marker && (sid === undefined ? marker.at > mine.since : marker.sid === sid && marker.generation > generation)) {
-      tabs.post({ kind: 'need', sid: marker.sid, generation });
+    // Without a marker nothing can tell, but that another tab had the lock: its message is about to come.
+    const isFetched = !marker
+      ? waited
+      : sid === undefined
+        ? marker.at > mine.since
+        : marker.sid === sid && marker.generation > generation;
+    if (isFetched) {
+      if (marker) tabs.post({ kind: 'need', sid: marker.sid, generation });
       const { promise, resolve } = Promise.withResolvers<void>();
       await promise.finally(watch(environment, signal, NEED_MS, resolve, resolve));
       // A token that has come has ended this flight.
       if (flight !== mine) return SUPERSEDED;
     }
     mine.sent = true;
-    const outcome = await bounded(mine.controller, options.refresh).then(parseOutcome).catch(unavailable);
+    const outcome = await bounded(environment, mine.controller, refreshTimeoutMs, options.refresh)
+      .then(parseOutcome)
+      .catch(unavailable);
     // The commit guard: a logout, a login or another tab was faster.
     return flight === mine ? commit(outcome, mine, sid ?? marker?.sid) : SUPERSEDED;
   }
@@ -354,19 +289,19 @@ export function createSession(options: SessionOptions): Session {
   function commit(outcome: RefreshOutcome, mine: Flight, sid: string | undefined): Renewal {
     const isSame = outcome.kind === 'granted' && outcome.grant.session.id === token?.grant.session.id;
     // Another tab has handed over a token since this was sent, perhaps of a later session.
-    if (serial > mine.serial && isUsable() && !(isSame && isNewer(outcome.grant))) return READY;
+    if (serial > mine.serial && token?.isUsable() && !(isSame && token.isOlderThan(outcome.grant))) return READY;
     if (outcome.kind === 'unavailable') return give(outcome);
-    if (outcome.kind === 'granted') return take(outcome.grant);
+    if (outcome.kind === 'granted') return take(outcome.grant, mine);
     const { reason } = outcome;
-    if (isUsable() && (reason === 'none' || reason === 'expired')) {
-      doomed = reason;
+    if (token?.isUsable() && (reason === 'none' || reason === 'expired')) {
+      token.doomed = reason;
       return READY;
     }
     end(reason, sid);
     return ENDED;
   }
 
-  function take(grant: Grant): Renewal {
+  function take(grant: Grant, { since }: Flight): Renewal {
     const { id, generation } = grant.session;
     // Another tab has logged out meanwhile: logout wins.
     if (isOver(id)) {
@@ -374,34 +309,25 @@ export function createSession(options: SessionOptions): Session {
       return ENDED;
     }
     const known = token?.grant.session;
+    const marker = tabs.marker();
+    if (!known && marker?.state === 'active' && marker.sid !== id && marker.at > since) {
+      // Another tab has logged in since this was asked: whose cookie is left, only the server can tell.
+      forget();
+      return SUPERSEDED;
+    }
     const switched = known !== undefined && known.id !== id;
     // Of equal generations the later asked is the newer.
     if (known && !switched && generation < known.generation)
       return give(unavailable(new Error('The server answered with an older generation of the session.')));
     if (switched) newEpoch();
-    accept(grant, switched);
+    accept(grant);
     share('token');
     return switched ? SUPERSEDED : READY;
   }
 
-  function give({ retryAfterMs = 0, cause }: Extract<RefreshOutcome, { kind: 'unavailable' }>): Renewal {
-    pause(backoffMs(failures++), retryAfterMs);
-    return { kind: 'unavailable', retryAfterMs: restMs(), cause };
-  }
-
-  const backoffMs = (count: number) =>
-    Math.min(maxMs, baseMs * 2 ** Math.min(count, 30)) * (0.5 + environment.random() / 2);
-
-  function pause(ms: number, orderedMs = 0): void {
-    rest = { ms: Math.max(ms, orderedMs), ordered: orderedMs > 0, ...moment() };
-  }
-
-  /** By generation, then by when they expire. A copy of a token that is known to be dead is not newer. */
-  function isNewer({ accessToken, expiresIn, session }: Grant): boolean {
-    if (!token) return true;
-    const { grant } = token;
-    if (session.generation !== grant.session.generation) return session.generation > grant.session.generation;
-    return accessToken !== grant.accessToken && (stale || environment.now() + expiresIn * 1000 > expiresAt(token));
+  function give({ retryAfterMs, cause }: Unavailable): Renewal {
+    rest.afterFailure(retryAfterMs);
+    return { kind: 'unavailable', retryAfterMs: rest.leftMs(), cause };
   }
 
   function share(kind: 'token' | 'login'): void {
@@ -411,27 +337,8 @@ export function createSession(options: SessionOptions): Session {
     tell(kind, token);
   }
 
-  function tell(kind: 'token' | 'login', told: Token): void {
-    tabs.post({ kind, grant: told.grant, expiresAt: expiresAt(told), at: environment.now() });
-  }
-
-  /**
-   * Settles like `work`, or at once when `controller` is aborted; aborts it when the time is up. Whether `work` heeds
-   * its signal does not matter.
-   */
-  function bounded<T>(controller: AbortController, work: (o: { signal: AbortSignal }) => Promise<T>): Promise<T> {
-    const { signal } = controller;
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const late = () => controller.abort(new DOMException('The server took too long.', 'TimeoutError'));
-    const stop = watch(environment, signal, refreshTimeoutMs, late, () => reject(signal.reason));
-    // Called in an async function, what it throws is a rejection, and what it answers may be no promise. Called off before
-    // it began, as by a login that came while a logout waited for the lock, it must not begin.
-    const call = async () => {
-      signal.throwIfAborted();
-      return work({ signal });
-    };
-    call().then(resolve, reject);
-    return promise.finally(stop);
+  function tell(kind: 'token' | 'login', { grant, expiresAt }: Token): void {
+    tabs.post({ kind, grant, expiresAt: expiresAt(), at: environment.now() });
   }
 
   // --- time ----------------------------------------------------------------------------------------------------------
@@ -439,19 +346,18 @@ export function createSession(options: SessionOptions): Session {
   /** Until there is something to do in the background. */
   function dueInMs(): number | undefined {
     if (disposed || flight) return;
-    if (state.status === 'signed-out') return logoutUnsent && !logout ? restMs() : undefined;
-    if (!token) return started && restMs();
-    const age = ageMs(token);
-    if (doomed) return token.lifetimeMs - age;
-    if (stale || failures > 0) return restMs();
-    return options.proactive === false ? undefined : Math.max(restMs(), token.refreshAtAgeMs - age);
+    if (state.status === 'signed-out') return logout.isDue() ? rest.leftMs() : undefined;
+    if (!token) return started && rest.leftMs();
+    if (token.doomed) return token.leftMs();
+    if (token.stale || rest.failed) return rest.leftMs();
+    return options.proactive === false ? undefined : Math.max(rest.leftMs(), token.dueInMs());
   }
 
   function schedule(): void {
     cancelAlarm?.();
     const ms = dueInMs();
     if (ms === undefined) return;
-    const atLeastMs = failures > 0 ? BACKGROUND_MIN_MS : 0;
+    const atLeastMs = rest.failed ? BACKGROUND_MIN_MS : 0;
     cancelAlarm = environment.setTimer(tick, Math.min(Math.max(atLeastMs, ms), TIMER_MAX_MS), true);
   }
 
@@ -459,10 +365,10 @@ export function createSession(options: SessionOptions): Session {
     const ms = dueInMs();
     if (ms === undefined) return;
     if (ms > 0) return schedule();
-    if (doomed) end(doomed);
+    if (token?.doomed) end(token.doomed);
     // A hidden page waits until it is looked at: of many tabs, one refreshes, and tells the others.
     else if (environment.page.visible() && environment.page.online()) {
-      if (state.status === 'signed-out') void sendLogout(true);
+      if (state.status === 'signed-out') void logout.send(true);
       else launch();
     }
     notify();
@@ -477,7 +383,7 @@ export function createSession(options: SessionOptions): Session {
       return;
     }
     // What failed for want of a network may be tried again; what the server has asked for stands.
-    if (event === 'online' && !rest?.ordered) rest = undefined;
+    if (event === 'online') rest.skipUnlessOrdered();
     tabs.open();
     reconcile();
     tick();
@@ -491,7 +397,7 @@ export function createSession(options: SessionOptions): Session {
     const sid = token?.grant.session.id;
     const active = marker.state === 'active';
     if (state.status === 'signed-out') {
-      logoutUnsent ||= marker.state === 'logout-pending';
+      if (marker.state === 'logout-pending') logout.remember();
       if (active && !ends.has(marker.sid)) forget();
     } else if (!active && (sid !== undefined || !flight)) {
       leave(sid, 'logout');
@@ -502,7 +408,7 @@ export function createSession(options: SessionOptions): Session {
   function forget(): void {
     newEpoch();
     endFlight(SUPERSEDED);
-    publish({ status: 'unknown' }, true);
+    publish({ status: 'unknown' });
     schedule();
   }
 
@@ -520,8 +426,7 @@ export function createSession(options: SessionOptions): Session {
         break;
       case 'need':
         // Told, not marked: somebody may have logged in since.
-        if (token && mine?.id === message.sid && mine.generation > message.generation && isUsable())
-          tell('token', token);
+        if (token?.isUsable() && mine?.id === message.sid && mine.generation > message.generation) tell('token', token);
         break;
       case 'ended':
         if (mine?.id === message.sid) {
@@ -530,8 +435,7 @@ export function createSession(options: SessionOptions): Session {
         } else ends.set(message.sid, environment.now());
         break;
       case 'user':
-        if (token && mine?.id === message.sid && token.grant.user.id === message.user.id)
-          changeUser(token, message.user);
+        changeUser(message.user);
         break;
     }
     notify();
@@ -558,52 +462,27 @@ export function createSession(options: SessionOptions): Session {
       // Its login was missed. Without a marker nobody can tell which of the two is the later: the cookie will.
       if (named) become(grant);
       return;
-    } else if (!isNewer(grant)) return;
-    accept(grant, false);
+    } else if (!token?.isOlderThan(grant)) return;
+    accept(grant);
     // A request that is under way is left alone, so that its cookie is not lost.
     if (flight && !flight.sent) endFlight(READY);
   }
 
-  function changeUser(current: Token, user: User): void {
-    current.grant = { ...current.grant, user };
+  function changeUser(user: User): boolean {
+    if (token?.grant.user.id !== user.id) return false;
+    token.grant = { ...token.grant, user };
     publishToken();
-  }
-
-  // --- logging out ---------------------------------------------------------------------------------------------------
-
-  /** Settles when the server was told or the attempt failed. `again`: only if no other tab has done it meanwhile. */
-  function sendLogout(again: boolean): Promise<void> {
-    if (logout) return logout.done;
-    const controller = new AbortController();
-    const call = async () => {
-      const marker = tabs.marker();
-      if (!again || !marker || marker.state === 'logout-pending') await bounded(controller, options.logout);
-    };
-    const done = tabs.underLock(controller.signal, LOGOUT_LOCK_MS, false, call).then(
-      () => onLogoutSent(controller, true),
-      () => onLogoutSent(controller, false),
-    );
-    logout = { controller, done };
-    return done;
-  }
-
-  function onLogoutSent(controller: AbortController, wasTold: boolean): void {
-    // Called off by a login, which ends the session of the old cookie too.
-    if (logout?.controller !== controller) return;
-    logout = undefined;
-    logoutUnsent = !wasTold;
-    const marker = tabs.marker();
-    if (!wasTold) pause(backoffMs(failures++));
-    else if (marker?.state === 'logout-pending') tabs.mark({ ...marker, state: 'ended' });
-    schedule();
+    return true;
   }
 
   async function boot(): Promise<void> {
     const marker = tabs.marker();
     if (marker ? marker.state !== 'active' : options.refreshOnFirstVisit === false && tabs.remembers()) {
       leave(undefined, undefined);
-      logoutUnsent = marker?.state === 'logout-pending';
-      if (logoutUnsent) void sendLogout(true);
+      if (marker?.state === 'logout-pending') {
+        logout.remember();
+        void logout.send(true);
+      }
       notify();
     } else await launch().result;
   }
@@ -630,7 +509,7 @@ export function createSession(options: SessionOptions): Session {
     },
     signOut() {
       if (disposed) return Promise.resolve();
-      if (state.status === 'signed-out') return logout?.done ?? (logoutUnsent ? sendLogout(false) : Promise.resolve());
+      if (state.status === 'signed-out') return logout.settled();
       const marker = tabs.marker();
       const { id: sid, generation } = token?.grant.session ?? { id: marker?.sid, generation: marker?.generation ?? 1 };
       started ??= Promise.resolve();
@@ -639,7 +518,7 @@ export function createSession(options: SessionOptions): Session {
       // Written before the server is asked: without a network it must hold over a reload.
       tabs.mark({ sid: sid ?? '', generation, state: 'logout-pending' });
       if (sid !== undefined) tabs.post({ kind: 'ended', sid, reason: 'logout' });
-      const done = sendLogout(false);
+      const done = logout.send(false);
       notify();
       return done;
     },
@@ -650,26 +529,22 @@ export function createSession(options: SessionOptions): Session {
       notify();
     },
     userChanged(user) {
-      if (token?.grant.user.id !== user.id) return;
-      changeUser(token, user);
-      tabs.post({ kind: 'user', sid: token.grant.session.id, user });
+      if (changeUser(user)) tabs.post({ kind: 'user', user });
       notify();
     },
     retry() {
-      rest = undefined;
+      rest.skip();
       tick();
     },
     dispose() {
       if (disposed) return;
       newEpoch();
       disposed = true;
-      endFlight(SUPERSEDED);
-      logout?.controller.abort();
+      endFlight(DISPOSED);
+      logout.callOff();
       cancelAlarm?.();
       stopListening();
       tabs.close();
-      // Open streams hear of the new epoch, and close.
-      untold = true;
       notify();
       listeners.clear();
     },
@@ -681,21 +556,22 @@ export function createSession(options: SessionOptions): Session {
     needsRenewal() {
       if (disposed || state.status === 'signed-out') return false;
       // One that is refused although it is fresh is still sent: the refusal may be about that one procedure.
-      return !token || isExpired() || (stale && (flight !== undefined || failures > 0));
+      return !token || token.leftMs() <= 0 || (token.stale && (flight !== undefined || rest.failed));
     },
     async renew(from) {
-      if (disposed || from.epoch !== epoch) return SUPERSEDED;
+      if (disposed) return DISPOSED;
+      if (from.epoch !== epoch) return SUPERSEDED;
       if (!started) void session.start();
       if (state.status === 'signed-out') return ENDED;
-      if (from.serial < serial && isUsable()) return READY;
-      if (doomed) {
-        end(doomed);
+      if (from.serial < serial && token?.isUsable()) return READY;
+      if (token?.doomed) {
+        end(token.doomed);
         notify();
         return ENDED;
       }
-      stale = token !== undefined;
+      if (token) token.stale = true;
       publishToken();
-      const retryAfterMs = flight ? 0 : restMs();
+      const retryAfterMs = flight ? 0 : rest.leftMs();
       const { result } =
         retryAfterMs > 0 ? { result: { kind: 'unavailable' as const, retryAfterMs } } : (flight ?? launch());
       notify();
@@ -703,31 +579,18 @@ export function createSession(options: SessionOptions): Session {
     },
     refusedAgain(from) {
       if (from.epoch !== epoch || from.serial !== serial || !token || flight) return;
-      stale = true;
-      pause(backoffMs(0));
+      token.stale = true;
+      rest.short();
       publishToken();
       schedule();
       notify();
     },
     lifetimeMs: () => token?.lifetimeMs ?? Infinity,
-    monotonic: () => environment.monotonic(),
+    stopwatch: () => stopwatch(environment),
+    changed: () => change.promise,
   });
 
   tabs.open();
   const stopListening = environment.page.listen(onPage);
   return session;
-}
-
-function parseOutcome(outcome: RefreshOutcome): RefreshOutcome {
-  const grant = outcome?.kind === 'granted' && grantSchema.safeParse(outcome.grant).data;
-  if (grant) return { kind: 'granted', grant };
-  if (outcome?.kind === 'ended' && sessionEndReasons.includes(outcome.reason)) return outcome;
-  // Without what came: there may be a token in it.
-  if (outcome?.kind !== 'unavailable') return unavailable(new TypeError('The refresh was answered in no known form.'));
-  const { retryAfterMs: ms = 0, cause } = outcome;
-  return ms >= 0 && Number.isFinite(ms) ? { kind: 'unavailable', retryAfterMs: ms, cause } : unavailable(cause);
-}
-
-function unavailable(cause: unknown): Extract<RefreshOutcome, { kind: 'unavailable' }> {
-  return { kind: 'unavailable', cause };
 }

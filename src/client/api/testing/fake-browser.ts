@@ -50,7 +50,7 @@ export function fakeClock() {
 const aborted = () => new DOMException('The request was aborted.', 'AbortError');
 
 interface Waiting {
-  hold: () => Promise<void>;
+  hold: (lock: object) => Promise<void>;
   done: (error?: unknown) => void;
 }
 
@@ -78,7 +78,7 @@ export function fakeBrowser({ defer = async (_what: string): Promise<unknown> =>
     // Stolen before it was told.
     if (held !== granted) return;
     isHeld = true;
-    await granted.hold();
+    await granted.hold({});
     if (held !== granted) return;
     held = undefined;
     isHeld = false;
@@ -87,7 +87,8 @@ export function fakeBrowser({ defer = async (_what: string): Promise<unknown> =>
   }
 
   const locks: NonNullable<SessionEnvironment['locks']> = {
-    request(_name, { signal, steal }, hold) {
+    request(_name, { signal, steal, ifAvailable }, hold) {
+      if (ifAvailable === true && (held || queue.length > 0)) return hold(null);
       const { promise, resolve, reject } = Promise.withResolvers<unknown>();
       const waiting: Waiting = { hold, done: (error) => (error === undefined ? resolve(undefined) : reject(error)) };
       if (signal?.aborted) return Promise.reject(aborted());
