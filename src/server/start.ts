@@ -4,12 +4,11 @@ import type { AddressInfo } from 'node:net';
 import { createApp } from './app.ts';
 import { developmentSecrets } from './development-secrets.ts';
 import { loadEnvFile, readSettings, type Settings } from './env.ts';
-import { createHttpServer, untilIdle } from './http-server.ts';
+import { createHttpServer, serve } from './http-server.ts';
 import { createLog } from './log.ts';
 import { builtPage, developmentPage } from './page.ts';
 import { createServices } from './services.ts';
 import { StartupError } from './startup-error.ts';
-import { answerUnreadable } from './unreadable.ts';
 
 /** How long what is in flight may take to finish. In milliseconds. */
 const DRAIN_TIMEOUT = 10_000;
@@ -23,7 +22,7 @@ export async function start(): Promise<void> {
   const production = !process.argv.includes('--dev');
   try {
     loadEnvFile();
-    await serve(
+    await run(
       readSettings({
         production,
         ...(production ? {} : { fallback: developmentSecrets('data/development-secrets.json') }),
@@ -38,16 +37,14 @@ export async function start(): Promise<void> {
   }
 }
 
-async function serve(settings: Settings): Promise<void> {
+async function run(settings: Settings): Promise<void> {
   await using opened = new AsyncDisposableStack();
   const log = await createLog(settings);
   const services = opened.use(createServices(settings, log));
   const server = createHttpServer();
   const page = settings.production ? builtPage() : await developmentPage(server);
   opened.defer(() => page.close());
-  const idle = untilIdle(server);
-  server.on('request', createApp(services, page.handler));
-  answerUnreadable(server, services);
+  const idle = serve(server, createApp(services, page.handler), services);
 
   const purge = setInterval(() => {
     services.purge().catch((error: unknown) => log.error({ err: error }, 'Purging failed.'));

@@ -1,8 +1,6 @@
-import { createServer, type Server } from 'node:http';
-import { connect, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import { testWorld } from './testing/world.ts';
-import { answerUnreadable } from './unreadable.ts';
 
 /** @param chunks as they are, each once the one before was answered with something */
 function raw(port: number, ...chunks: string[]): Promise<string> {
@@ -22,7 +20,6 @@ function raw(port: number, ...chunks: string[]): Promise<string> {
   });
 }
 
-const portOf = (server: Server) => (server.address() as AddressInfo).port;
 const POST = 'POST /trpc/auth.login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
 
 test.each([
@@ -49,17 +46,6 @@ test.each([
   const { error } = JSON.parse(body) as { error: { data: { httpStatus: number; failure: { code: string } } } };
   expect([error.data.httpStatus, error.data.failure.code]).toEqual([status, failure]);
   expect(world.log.filter((line) => line.includes(headers['x-request-id'] ?? 'none'))).toHaveLength(1);
-});
-
-test('a request that does not come to its end is told so', async () => {
-  await using world = await testWorld();
-  const server = createServer({ headersTimeout: 50, requestTimeout: 50, connectionsCheckingInterval: 10 });
-  answerUnreadable(server, world.services);
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  expect(await raw(portOf(server), 'POST / HTTP/1.1\r\nHost: x\r\n')).toMatch(/^HTTP\/1\.1 408 .*"httpStatus":408/s);
-  server.close();
 });
 
 test('nothing is written into the middle of another answer', async () => {

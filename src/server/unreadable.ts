@@ -1,61 +1,95 @@
 import { randomUUID } from 'node:crypto';
-import { IncomingMessage, type Server, ServerResponse, STATUS_CODES } from 'node:http';
+import { IncomingMessage, ServerResponse, STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { getTRPCErrorShape, TRPCError } from '@trpc/server';
+import { getTRPCErrorShape, TRPCError, type TRPC_ERROR_CODE_KEY } from '@trpc/server';
 import type { Request, Response } from 'express';
 import { securityHeaders } from './headers.ts';
 import { appRouter } from './router.ts';
 import type { Services } from './services.ts';
 
-/** What Node calls a request that it gave up, and what that is to the client. Anything else is no HTTP: 400. */
-const REFUSALS = {
+/*
+ * Answers what never becomes a request for the app, like everything else is answered: in JSON, with the headers of every
+ * answer and an id under which the log tells of it. Left to themselves Node sends a bare status line and Express a page.
+ */
+
+interface Refusal {
+  status: number;
+  code: TRPC_ERROR_CODE_KEY;
+}
+
+const NO_HTTP: Refusal = { status: 400, code: 'BAD_REQUEST' };
+/** What Node calls a request that it gave up. Anything else is no HTTP. */
+const REFUSALS: Record<string, Refusal> = {
   HPE_HEADER_OVERFLOW: { status: 431, code: 'PAYLOAD_TOO_LARGE' },
   HPE_CHUNK_EXTENSIONS_OVERFLOW: { status: 413, code: 'PAYLOAD_TOO_LARGE' },
   ERR_HTTP_REQUEST_TIMEOUT: { status: 408, code: 'TIMEOUT' },
-} as const;
-const NO_HTTP = { status: 400, code: 'BAD_REQUEST' } as const;
+};
 
 /**
- * Answers what never becomes a request, because Node could not read it, like everything else is answered: in JSON, with
- * the headers of every answer and an id under which the log tells of it. Left to itself Node sends a bare status line.
+ * Answers what Node could not read.
+ * @param answer the one that the connection is busy with
  */
-export function answerUnreadable(server: Server, { settings, log }: Services): void {
-  const headers = headersOfEveryAnswer(settings);
-  const answers = new WeakMap<Duplex, ServerResponse>();
-  server.on('request', (req, res) => {
-    answers.set(req.socket, res);
-    res.once('close', () => answers.delete(req.socket));
-  });
+export function answerUnreadable(
+  error: NodeJS.ErrnoException,
+  socket: Duplex,
+  answer: ServerResponse | undefined,
+  services: Services,
+): void {
+  // Gone; or in the middle of an answer, into which another must not be written.
+  if (error.code === 'ECONNRESET' || !socket.writable || answer?.headersSent === true) {
+    socket.destroy();
+    return;
+  }
+  const refusal = REFUSALS[error.code ?? ''] ?? NO_HTTP;
+  const { headers, body } = answerFor(refusal, error.code, services);
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}\r\n`);
+  const { status } = refusal;
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`, () => socket.destroy());
+}
 
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    // Gone; or in the middle of an answer, into which another must not be written.
-    if (error.code === 'ECONNRESET' || !socket.writable || answers.get(socket)?.headersSent === true) {
-      socket.destroy();
-      return;
-    }
-    const { status, code } = REFUSALS[error.code as keyof typeof REFUSALS] ?? NO_HTTP;
-    const requestId = randomUUID();
-    log.info({ requestId, status, outcome: [error.code] }, 'request');
-    const shape = getTRPCErrorShape({
-      config: appRouter._def._config,
-      error: new TRPCError({ code, message: code }),
-      type: 'unknown',
-      path: undefined,
-      input: undefined,
-      ctx: undefined,
-    });
-    const body = JSON.stringify({ error: { ...shape, data: { ...shape.data, httpStatus: status } } });
-    const lines = Object.entries({
-      ...headers,
-      'x-request-id': requestId,
-      'cache-control': 'no-store',
-      'content-type': 'application/json; charset=utf-8',
-      'content-length': Buffer.byteLength(body),
-      connection: 'close',
-    }).map(([name, value]) => `${name}: ${String(value)}\r\n`);
-    socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`, () => socket.destroy());
+/**
+ * Answers what Node reads and Express would not: no host or several (RFC 9112, section 3.2), a target that is no URL, an
+ * expectation that nobody meets (RFC 9110, section 10.1.1).
+ * @returns whether it was such a request
+ */
+export function refuseUnreadable(req: IncomingMessage, res: ServerResponse, services: Services): boolean {
+  const refusal = refusalFor(req);
+  if (refusal === undefined) return false;
+  const { headers, body } = answerFor(refusal, refusal.code, services);
+  res.writeHead(refusal.status, headers).end(body);
+  return true;
+}
+
+function refusalFor({ headers, headersDistinct, httpVersion, url = '' }: IncomingMessage): Refusal | undefined {
+  const hosts = headersDistinct.host?.length ?? 0;
+  if (hosts > 1 || (hosts === 0 && httpVersion !== '1.0')) return NO_HTTP;
+  if (!url.startsWith('/') && url !== '*' && !/^https?:$/.test(URL.parse(url)?.protocol ?? '')) return NO_HTTP;
+  const expectation = headers.expect ?? '100-continue';
+  return /^100-continue$/i.test(expectation) ? undefined : { status: 417, code: 'BAD_REQUEST' };
+}
+
+function answerFor({ status, code }: Refusal, why: string | undefined, { settings, log }: Services) {
+  const requestId = randomUUID();
+  log.info({ requestId, status, outcome: [why] }, 'request');
+  const shape = getTRPCErrorShape({
+    config: appRouter._def._config,
+    error: new TRPCError({ code, message: code }),
+    type: 'unknown',
+    path: undefined,
+    input: undefined,
+    ctx: undefined,
   });
+  const body = JSON.stringify({ error: { ...shape, data: { ...shape.data, httpStatus: status } } });
+  const headers = {
+    ...headersOfEveryAnswer(settings),
+    'x-request-id': requestId,
+    'cache-control': 'no-store',
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
+  };
+  return { headers, body };
 }
 
 function headersOfEveryAnswer(settings: Services['settings']): ReturnType<ServerResponse['getHeaders']> {

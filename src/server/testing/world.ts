@@ -1,12 +1,11 @@
-import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import pino from 'pino';
 import type { Grant } from '../../shared/auth.ts';
 import { failureOf, type Failure } from '../../shared/failures.ts';
 import { createApp } from '../app.ts';
+import { createHttpServer, serve } from '../http-server.ts';
 import type { Settings } from '../env.ts';
 import { createServices, type Services } from '../services.ts';
-import { answerUnreadable } from '../unreadable.ts';
 
 /** Settings as in production but for the price of a hash. Durations in milliseconds. */
 const testSettings: Settings = {
@@ -48,8 +47,12 @@ export async function testWorld(settings: Partial<Settings> = {}): Promise<World
   const all = { ...testSettings, ...settings };
   const logger = pino({ level: all.logLevel }, { write: (line: string) => void log.push(line) });
   const services = createServices(all, logger, () => clock.now);
-  const server = createServer(createApp(services, (_req, _res, next) => next()));
-  answerUnreadable(server, services);
+  const server = createHttpServer();
+  serve(
+    server,
+    createApp(services, (_req, _res, next) => next()),
+    services,
+  );
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
