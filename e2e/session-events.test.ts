@@ -1,17 +1,9 @@
-import Database from 'better-sqlite3';
-import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
+import { change } from './support/database.ts';
 import { ada, register, seesDashboardOf, seesLogin } from './support/people.ts';
-import { startProduct, type RunningServer } from './support/server.ts';
+import { startProduct } from './support/server.ts';
 import { visitor, type Visitor } from './support/visitor.ts';
-
-/** What another server, or an operator, does to the database meanwhile. */
-function change({ folder }: RunningServer, sql: string): void {
-  const database = new Database(join(folder, 'data', 'latchkey.db'));
-  database.exec(sql);
-  database.close();
-}
 
 const isStream = (address: string) => address.includes('auth.sessionEvents');
 

@@ -54,8 +54,8 @@ export function launchChromium(): Promise<Browser> {
       LD_LIBRARY_PATH: join(FOLDER, 'al2023/lib'),
     },
     args: [
-      // No name but ours resolves: nothing here may depend on, or talk to, another machine.
-      '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost',
+      // No name resolves but those of this machine: nothing here may depend on, or talk to, another one.
+      '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1',
       '--disable-gpu',
     ],
   });

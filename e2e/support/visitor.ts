@@ -28,6 +28,8 @@ export interface Visitor extends AsyncDisposable {
    * listed at its end, such as `401 POST /trpc/auth.login`.
    */
   expectFault(pattern: RegExp): void;
+  /** Announces that they also go to another site, by its origin: requests to it are no fault then. */
+  alsoVisits(origin: string): void;
 }
 
 /**
@@ -43,6 +45,7 @@ export async function visitor(url: string, options: BrowserContextOptions = {}):
 
   const faults: string[] = [];
   const expected: RegExp[] = [];
+  const origins = new Set([url]);
   const requests: Request[] = [];
   const short = (address: string) => (address.startsWith(url) ? address.slice(url.length) : address);
   const said = (request: Request) => `${request.method()} ${short(request.url())}`;
@@ -54,7 +57,8 @@ export async function visitor(url: string, options: BrowserContextOptions = {}):
   context.on('request', (request) => {
     requests.push(request);
     const { protocol, origin } = new URL(request.url());
-    if (origin !== url && protocol !== 'data:' && protocol !== 'blob:') faults.push(`elsewhere: ${said(request)}`);
+    if (!origins.has(origin) && protocol !== 'data:' && protocol !== 'blob:')
+      faults.push(`elsewhere: ${said(request)}`);
   });
   context.on('requestfailed', (request) => {
     // A stream has no other end than being called off.
@@ -71,6 +75,7 @@ export async function visitor(url: string, options: BrowserContextOptions = {}):
     requests,
     calls: (procedure) => requests.filter((request) => proceduresOf(request).includes(procedure)).length,
     expectFault: (pattern) => void expected.push(pattern),
+    alsoVisits: (origin) => void origins.add(origin),
     async [Symbol.asyncDispose]() {
       // What the pages have under way at this moment is no fault of theirs.
       const unexpected = faults.filter((fault) => !expected.some((pattern) => pattern.test(fault)));

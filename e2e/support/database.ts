@@ -1,0 +1,22 @@
+import Database from 'better-sqlite3';
+import { join } from 'node:path';
+import type { ServerProcess } from './server.ts';
+
+function open({ folder }: Pick<ServerProcess, 'folder'>) {
+  return new Database(join(folder, 'data', 'latchkey.db'));
+}
+
+/** What another server, or an operator, does to the database meanwhile. */
+export function change(server: Pick<ServerProcess, 'folder'>, sql: string, ...values: string[]): void {
+  const database = open(server);
+  database.prepare(sql).run(values);
+  database.close();
+}
+
+/** Every session, with all that the database knows of it. */
+export function sessionsOf(server: Pick<ServerProcess, 'folder'>): unknown[] {
+  const database = open(server);
+  const rows = database.prepare('select * from sessions order by id').all();
+  database.close();
+  return rows;
+}
