@@ -3,6 +3,7 @@ import { call, createAccount } from './support/api.ts';
 import { glance, lookAway } from './support/attention.ts';
 import { ada, grace, logIn, register, seesDashboardOf, seesLogin, sendLogin, logOut } from './support/people.ts';
 import { startProduct } from './support/server.ts';
+import { storedBy } from './support/storage.ts';
 import { visitor, type Visitor } from './support/visitor.ts';
 import { watchPages } from './support/witness.ts';
 
@@ -51,6 +52,26 @@ test('somebody who logs out and is gone before the server hears of it is logged 
   const cookie = cookies.map(({ name, value }) => `${name}=${value}`).join('; ');
   const refresh = await call(server, 'auth.refresh', { headers: { cookie } });
   expect(await refresh.json()).toMatchObject({ error: { data: { failure: { reason: 'revoked' } } } });
+});
+
+test('somebody who logs out while the server is away leaves nothing of theirs on the screen or in the browser', async () => {
+  await using server = await startProduct();
+  await using browser = await visitor(server.url);
+  const page = await browser.tab();
+  const sights = await watchPages(page);
+  await register(page, ada);
+  browser.expectFault(/ERR_CONNECTION_REFUSED/);
+  await server.stop();
+  await page.getByRole('button', { name: 'Log out' }).click();
+  await seesLogin(page);
+  const before = (await sights()).length;
+  await page.getByRole('link', { name: 'Create an account' }).click();
+  await page.getByRole('heading', { name: 'Create your account' }).waitFor();
+  await page.goBack();
+  await seesLogin(page);
+  expect((await sights()).slice(before)).not.toContainEqual(expect.objectContaining({ heading: 'Dashboard' }));
+  const left = [await storedBy(page), await page.content()].join('\n');
+  expect([ada.username, ada.email].filter((text) => left.includes(text))).toEqual([]);
 });
 
 test('the Back button shows nothing of who has logged out', async () => {

@@ -2,29 +2,18 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BrowserContext, Page } from 'playwright-core';
 import { expect, test } from 'vitest';
+import type { Grant } from '../src/shared/auth.ts';
 import { glance, lookAway } from './support/attention.ts';
 import { ada, register, seesDashboardOf } from './support/people.ts';
 import { startProduct } from './support/server.ts';
+import { storedBy } from './support/storage.ts';
 import { collectTokens } from './support/tokens.ts';
 import { visitor } from './support/visitor.ts';
 
 /** Everything that this origin keeps in the browser, and everything of it that anybody could look at. */
 async function keptBy(page: Page): Promise<string> {
-  return page.evaluate(async () => {
-    const kept: unknown[] = [
-      document.cookie,
-      location.href,
-      document.documentElement.outerHTML,
-      history.state,
-      name,
-      Object.entries(localStorage),
-      Object.entries(sessionStorage),
-    ];
-    for (const cache of await caches.keys()) kept.push(cache, await (await caches.open(cache)).keys());
-    // There is to be none at all; so their names are enough to tell.
-    for (const database of await indexedDB.databases()) kept.push(database.name);
-    return JSON.stringify(kept);
-  });
+  const seen = await page.evaluate(() => [location.href, document.documentElement.outerHTML]);
+  return [await storedBy(page), ...seen].join('\n');
 }
 
 async function bytesOf(folder: string): Promise<string> {
@@ -77,4 +66,20 @@ test('no token and no password is kept in the browser, written to the log or the
   expect(places['the database']).toContain(ada.email);
   for (const [place, text] of Object.entries(places))
     expect({ place, holds: secrets.filter((secret) => text.includes(secret)) }).toEqual({ place, holds: [] });
+});
+
+test('the browser stores nothing that tells who is logged in', async () => {
+  await using server = await startProduct();
+  await using browser = await visitor(server.url);
+  const page = await browser.tab();
+  const registered = page.waitForResponse(/auth\.register/);
+  await register(page, ada);
+  const { result } = (await (await registered).json()) as { result: { data: Grant } };
+  await page.reload();
+  await seesDashboardOf(page, ada);
+  const stored = await storedBy(page);
+  // It was really looked at: what tells the tabs apart from a first visit is found.
+  expect(stored).toContain(result.data.session.id);
+  const { id, username, email } = result.data.user;
+  expect([id, username, email].filter((text) => stored.includes(text))).toEqual([]);
 });

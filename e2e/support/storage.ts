@@ -1,0 +1,18 @@
+import type { Page } from 'playwright-core';
+
+/** Everything that this origin has stored in the browser where its scripts can get at it. */
+export async function storedBy(page: Page): Promise<string> {
+  return page.evaluate(async () => {
+    const stored: unknown[] = [
+      document.cookie,
+      history.state,
+      name,
+      Object.entries(localStorage),
+      Object.entries(sessionStorage),
+    ];
+    for (const cache of await caches.keys()) stored.push(cache, await (await caches.open(cache)).keys());
+    // There is to be none at all; so their names are enough to tell.
+    for (const database of await indexedDB.databases()) stored.push(database.name);
+    return JSON.stringify(stored);
+  });
+}
