@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync, readFileSync, existsSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync, readFileSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -146,6 +146,21 @@ describe('a verb', () => {
     const failed = fill();
     await expect(failed).rejects.toThrow(DatabaseUnavailable);
     await expect(failed).rejects.toMatchObject({ cause: { code: 'SQLITE_FULL' } });
+    close();
+  });
+
+  // Was open once: What was confirmed after the file had been deleted was gone at the next start.
+  test.each(['removed', 'replaced'])('confirms nothing once its file was %s', async (how) => {
+    const path = join(folder, 'app.db');
+    const { db, verb, close } = openSqlite(path);
+    const write = verb(() => db.$client.exec(`insert into users values ('a', 'a', 'a', 'a', 0)`));
+    renameSync(path, `${path}-kept`);
+    if (how === 'replaced') writeFileSync(path, '');
+    await expect(write()).rejects.toThrow(DatabaseUnavailable);
+    expect(db.$client.prepare('select count(*) from users').pluck().get()).toBe(0);
+    if (how === 'replaced') rmSync(path);
+    renameSync(`${path}-kept`, path);
+    await write();
     close();
   });
 

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
@@ -51,14 +51,18 @@ function open(path: string) {
     const db = drizzle(client);
     migrateAlone(path, () => migrate(db, { migrationsFolder: MIGRATIONS }));
     client.pragma(`busy_timeout = ${BUSY_TIMEOUT}`);
+    const isThere = presenceOf(path);
     return {
       db,
 
       /** Makes a synchronous function a verb: promise-returning, and rejecting as `guarded` throws. */
       verb:
         <Args extends unknown[], Result>(run: (...args: Args) => Result) =>
-        async (...args: Args): Promise<Result> =>
-          guarded(() => run(...args)),
+        async (...args: Args): Promise<Result> => {
+          if (!isThere())
+            throw new DatabaseUnavailable(`The file ${path} was removed or replaced: start the server anew.`);
+          return guarded(() => run(...args));
+        },
 
       /**
        * Runs what a power cut may undo without waiting for the disk. Never inside a transaction: there SQLite ignores the
@@ -110,6 +114,16 @@ function migrateAlone(path: string, run: () => void): void {
   }
 }
 
+/**
+ * Whether the file is still the one that was opened. SQLite goes on with one that was deleted, and whatever it confirms from
+ * then on is lost.
+ */
+function presenceOf(path: string): () => boolean {
+  if (path === ':memory:') return () => true;
+  const { ino } = statSync(path);
+  return () => statSync(path, { throwIfNoEntry: false })?.ino === ino;
+}
+
 /** @throws DatabaseUnavailable where the database, not the statement, is at fault */
 export function guarded<Result>(run: () => Result): Result {
   try {
@@ -124,6 +138,7 @@ const OUTAGES = ['BUSY', 'LOCKED', 'FULL', 'IOERR', 'READONLY', 'CANTOPEN', 'COR
 /** Whether the database is at fault, and not the statement. */
 export function isOutage(error: unknown): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof DatabaseUnavailable) return true;
     if (cause instanceof Database.SqliteError && OUTAGES.some((code) => cause.code.startsWith(`SQLITE_${code}`)))
       return true;
     // The connection was closed: the server is shutting down.

@@ -114,10 +114,22 @@ describe('a database that cannot be used', () => {
     const blocker = new Database(file);
     cleanups.push(() => blocker.close());
     blocker.exec('BEGIN IMMEDIATE');
-    await expect(store.ping()).resolves.toBeUndefined();
     expect(await store.recognize(copyOf(1, START, { sessionId: 'proved' }), later, policy)).toMatchObject({
       kind: 'good',
     });
+  });
+
+  test('is told by a ping that asks whether it can be written', async () => {
+    const file = temporaryFile();
+    const { database, store } = open(file);
+    const blocker = new Database(file);
+    cleanups.push(() => blocker.close());
+    blocker.exec('BEGIN IMMEDIATE');
+    await expect(store.ping()).rejects.toThrow(DatabaseUnavailable);
+    blocker.exec('ROLLBACK');
+    await store.ping();
+    database.db.$client.pragma('query_only = ON');
+    await expect(store.ping()).rejects.toThrow(DatabaseUnavailable);
   });
 
   test.each(Object.keys(writes))('makes %s reject and change nothing where it is read-only', async (name) => {
