@@ -59,6 +59,12 @@ describe('a password', () => {
     expect(await matches('\0', await hashOf(''))).toBe('mismatch');
   });
 
+  test('that cannot have been set matches nothing', async () => {
+    const hash = await hashOf('\ufffd'.repeat(8));
+    expect(await matches('\ufffd'.repeat(8), hash)).toBe('match');
+    expect(await matches('\ud800'.repeat(8), hash)).toBe('mismatch');
+  });
+
   test('may be of emoji, of which the last one counts too', async () => {
     const hash = await hashOf('😀'.repeat(64));
     expect(await matches('😀'.repeat(64), hash)).toBe('match');
@@ -163,6 +169,13 @@ test('hashing does not hold up the thread that answers everybody', async () => {
   await hashing;
   expect(turns).toBeGreaterThan(100);
   await slow.close();
+});
+
+test('who still waits when the server stops is told that it is busy', async () => {
+  const stopping = createPasswords({ cost: 10, threads: 1, onBadHash });
+  const attempts = Array.from({ length: 5 }, (_, network) => stopping.hash('a good password', String(network)));
+  await stopping.close();
+  for (const { kind } of await Promise.all(attempts)) expect(kind).toMatch(/hashed|overloaded/);
 });
 
 test('one network cannot take the whole queue', async () => {

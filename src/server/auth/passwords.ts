@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { getRounds } from 'bcryptjs';
 import { Piscina } from 'piscina';
 import { concurrency } from './concurrency.ts';
-import type { PasswordTask } from './password-worker.ts';
+import { decoy, type PasswordTask } from './password-worker.ts';
 
 /** Distinguishes our hashes from all others: one stolen elsewhere, or here, verifies nothing at the other place. */
 const LABEL = 'latchkey/password/v1';
@@ -45,12 +45,20 @@ export function createPasswords(options: { cost: number; threads?: number; maxQu
     maxQueue,
   });
 
+  let closed = false;
   const places = concurrency(Math.ceil(SHARE_OF_ONE * maxQueue));
 
   async function run(task: PasswordTask, network: string): Promise<string | boolean | Overloaded> {
     using place = places.enter(network);
-    if (place === undefined || pool.queueSize >= maxQueue) return { kind: 'overloaded', retryAfter: RETRY_AFTER };
-    return await pool.run(task);
+    const overloaded: Overloaded = { kind: 'overloaded', retryAfter: RETRY_AFTER };
+    if (place === undefined || pool.queueSize >= maxQueue) return overloaded;
+    try {
+      return await pool.run(task);
+    } catch (error) {
+      // The server is stopping, and whoever still waited here has gone.
+      if (closed) return overloaded;
+      throw error;
+    }
   }
 
   return {
@@ -69,10 +77,12 @@ export function createPasswords(options: { cost: number; threads?: number; maxQu
       hash: string | undefined,
       network = NO_NETWORK,
     ): Promise<{ kind: 'match' | 'mismatch' } | Overloaded> {
-      const usable = hash !== undefined && BCRYPT_HASH.test(hash);
-      if (hash !== undefined && !usable) onBadHash();
+      const isHash = hash !== undefined && BCRYPT_HASH.test(hash);
+      if (hash !== undefined && !isHash) onBadHash();
+      // No such password can have been set, and its lone surrogates would all be hashed as the same character.
+      const usable = isHash && password.isWellFormed();
       const result = await run(
-        { kind: 'compare', digest: digestOf(password), hash: usable ? hash : decoy(cost) },
+        { kind: 'compare', digest: digestOf(password), hash: usable ? hash : decoy(cost), cost },
         network,
       );
       if (typeof result === 'object') return result;
@@ -83,7 +93,10 @@ export function createPasswords(options: { cost: number; threads?: number; maxQu
     needsRehash: (hash: string): boolean => getRounds(hash) !== cost,
 
     /** Ends the threads. What still waits then is of clients that have gone. */
-    close: () => pool.destroy(),
+    close(): Promise<void> {
+      closed = true;
+      return pool.destroy();
+    },
   };
 }
 export type Passwords = ReturnType<typeof createPasswords>;
@@ -95,6 +108,3 @@ export type Passwords = ReturnType<typeof createPasswords>;
 function digestOf(password: string): string {
   return createHmac('sha384', LABEL).update(password.normalize('NFC')).digest('base64');
 }
-
-/** A well-formed hash that no password has, at the cost that a real one would have. */
-const decoy = (cost: number) => `$2b$${String(cost).padStart(2, '0')}$${'.'.repeat(53)}`;
