@@ -192,10 +192,15 @@ describe('a database that cannot be used', () => {
         ]);
         expect(answer.headers.get('retry-after')).toBe('1');
       }
-      // What only needs to read goes on.
+      // What only needs to read goes on, and so does what needs nothing.
       expect((await client.query('auth.me')).status).toBe(200);
+      const headers = { origin: 'https://evil.test' };
+      expect((await client.query('auth.me', { headers })).failure).toEqual({ code: 'origin_not_allowed' });
+      expect(world.log.join('')).toContain('An audit event is in the log only.');
+      expect((await fetch(`${world.url}/readyz`)).status).toBe(503);
       other.exec('rollback');
       other.close();
+      expect((await fetch(`${world.url}/readyz`)).status).toBe(200);
       expect((await client.query('auth.me')).status).toBe(200);
       expect((await client.mutate('auth.refresh')).data).toMatchObject({ session: { generation: 2 } });
       world.services.db.$client.pragma('query_only = 1');

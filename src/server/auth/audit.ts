@@ -1,4 +1,5 @@
 import type { Request } from 'express';
+import { isOutage } from '../database.sqlite.ts';
 import type { Logger } from '../log.ts';
 import { networkOf } from './address.ts';
 
@@ -66,7 +67,13 @@ export function createAudit(options: {
       const userAgent = request.get('user-agent')?.slice(0, TEXT_MAX_LENGTH);
       const stored = { ...event, detail, at, ip: request.ip?.slice(0, TEXT_MAX_LENGTH), userAgent };
       log.info({ audit: stored }, event.type);
-      await write(stored);
+      try {
+        await write(stored);
+      } catch (error) {
+        // What it reports has happened, and its answer stands. The line above is left of it.
+        if (!isOutage(error)) throw error;
+        log.error({ err: error }, 'An audit event is in the log only.');
+      }
     },
   };
 }
