@@ -10,7 +10,7 @@ const IPV6_PREFIX = 8;
  */
 export function networkOf(ip: string | undefined): string {
   // Some proxies add the port.
-  const bare = ip?.replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1');
+  const bare = ip?.replace(/^(?:(\d+\.\d+\.\d+\.\d+)|\[([^\]]+)\])(?::\d+)?$/, '$1$2');
   if (bare === undefined || !ipaddr.isValid(bare)) return 'unknown';
   const address = ipaddr.process(bare);
   return address.kind() === 'ipv4'
