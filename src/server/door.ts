@@ -25,13 +25,16 @@ export function door({ settings, audit }: Services): RequestHandler[] {
     ...(clientUrl === undefined
       ? []
       : [
-          cors({
-            origin: [clientUrl],
-            credentials: true,
-            methods: ['GET', 'POST'],
-            exposedHeaders: ['Retry-After', 'X-Request-Id'],
-            maxAge: PREFLIGHT_MAX_AGE,
-          }),
+          forOrigin(
+            clientUrl,
+            cors({
+              origin: [clientUrl],
+              credentials: true,
+              methods: ['GET', 'POST'],
+              exposedHeaders: ['Retry-After', 'X-Request-Id'],
+              maxAge: PREFLIGHT_MAX_AGE,
+            }),
+          ),
         ]),
     methods,
     origins(clientUrl, audit),
@@ -40,6 +43,14 @@ export function door({ settings, audit }: Services): RequestHandler[] {
     batches,
   ];
 }
+
+/** Nobody else is told what that origin may do. */
+const forOrigin =
+  (origin: string, handler: RequestHandler): RequestHandler =>
+  (req, res, next) => {
+    res.vary('Origin');
+    return req.get('origin') === origin ? handler(req, res, next) : next();
+  };
 
 const methods: RequestHandler = (req, res, next) => {
   if (req.method === 'GET' || req.method === 'POST') return next();
@@ -62,8 +73,13 @@ const origins =
  */
 function isAllowedOrigin(req: Request, clientUrl: string | undefined): boolean {
   const origin = req.get('origin');
-  if (origin !== undefined) return origin === clientUrl || origin === `${req.protocol}://${req.host}`;
+  if (origin !== undefined) return origin === clientUrl || origin === ownOrigin(req);
   return ['same-origin', 'none', undefined].includes(req.get('sec-fetch-site'));
+}
+
+/** As a browser writes it: without the port that the scheme implies. */
+function ownOrigin(req: Request): string | undefined {
+  return req.host === undefined ? undefined : URL.parse(`${req.protocol}://${req.host}`)?.origin;
 }
 
 /** `application/json`, in UTF-8, not compressed, for whatever has a body; no other type even where there is none. */
@@ -75,6 +91,9 @@ const content: RequestHandler = (req, _res, next) => {
   next(json && plain ? undefined : new Refusal({ code: 'unsupported_content' }));
 };
 
+/** Strict: two passwords that are no UTF-8 would otherwise be read as the same one. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /**
  * Read here for every call: tRPC would not look at the body of a procedure without an input, however large. And not with
  * `express.json`, which reads a body that is too large to its end, if it has one, before it says so.
@@ -82,7 +101,8 @@ const content: RequestHandler = (req, _res, next) => {
 const body: RequestHandler = async (req, res, next) => {
   if (req.method === 'GET') return next();
   try {
-    const text = await getRawBody(req, { limit: BODY_LIMIT, length: req.get('content-length'), encoding: 'utf8' });
+    const bytes = await getRawBody(req, { limit: BODY_LIMIT, length: req.get('content-length') });
+    const text = utf8.decode(bytes);
     if (text !== '') JSON.parse(text);
     // tRPC takes a string as it is.
     req.body = text === '' ? undefined : text;
@@ -90,7 +110,8 @@ const body: RequestHandler = async (req, res, next) => {
   } catch (error) {
     // What is left of the body is not read, so nothing can follow it on this connection.
     res.set('Connection', 'close');
-    next(error instanceof SyntaxError ? new Refusal({ code: 'invalid_input', fields: {} }) : error);
+    const isMalformed = error instanceof SyntaxError || error instanceof TypeError;
+    next(isMalformed ? new Refusal({ code: 'invalid_input', fields: {} }) : error);
   }
 };
 
