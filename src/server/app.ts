@@ -11,6 +11,9 @@ import { noteError, noteProcedures, requestLog } from './request-log.ts';
 import type { Services } from './services.ts';
 import { createContext } from './trpc.ts';
 
+/** What tRPC has no code for: conditions and parts of a file that cannot be met (RFC 9110, sections 13.1 and 14.2). */
+const ABOUT_FILES = new Set([412, 416]);
+
 /**
  * The whole server as one Express app: health, the API, and the page.
  * @param page serves the client; see page.ts
@@ -51,7 +54,8 @@ export function createApp(services: Services, page: RequestHandler): Express {
           ...retryAfter(errors),
           // tRPC replaces the header that CORS has set, and forgets the type where it refuses a request as a whole.
           ...(settings.clientUrl === undefined ? {} : { Vary: 'trpc-accept, accept, Origin' }),
-          ...(eagerGeneration ? {} : { 'Content-Type': 'application/json' }),
+          // A stream's own would let it be stored.
+          ...(eagerGeneration ? { 'Cache-Control': 'no-store, no-transform' } : { 'Content-Type': 'application/json' }),
         },
       }),
       // Never `input`, which tRPC hands over too: it may be a password.
@@ -104,8 +108,9 @@ const answerError =
       input: undefined,
       ctx: createContext({ req, res }, services),
     });
+    const status = statusOf(cause);
     res
-      .status(getHTTPStatusCodeFromError(error))
+      .status(status !== undefined && ABOUT_FILES.has(status) ? status : getHTTPStatusCodeFromError(error))
       .set(retryAfter([error]))
       .type('application/json')
       .json({ error: shape });
@@ -115,7 +120,7 @@ function toTRPCError(cause: unknown): TRPCError {
   if (cause instanceof TRPCError) return cause;
   const refusal = refusalFor(cause);
   if (refusal !== undefined) return refusal;
-  const status = (cause as { status?: unknown } | null)?.status;
+  const status = statusOf(cause);
   const code =
     status === 413
       ? 'PAYLOAD_TOO_LARGE'
@@ -123,11 +128,17 @@ function toTRPCError(cause: unknown): TRPCError {
         ? 'UNSUPPORTED_MEDIA_TYPE'
         : status === 404
           ? 'NOT_FOUND'
-          : typeof status === 'number' && status >= 400 && status < 500
+          : status !== undefined
             ? 'BAD_REQUEST'
             : 'INTERNAL_SERVER_ERROR';
   // With the code as its message: that of the cause may name a file.
   return new TRPCError({ code, message: code, cause });
+}
+
+/** Of what was the caller's fault. */
+function statusOf(cause: unknown): number | undefined {
+  const status = (cause as { status?: unknown } | null)?.status;
+  return typeof status === 'number' && status >= 400 && status < 500 ? status : undefined;
 }
 
 function retryAfter(errors: TRPCError[]): Record<string, string> {

@@ -51,6 +51,19 @@ const rename = (world: World, username: string) =>
   world.services.db.$client.prepare('update users set username = ?').run(username);
 
 describe('the stream of a session', () => {
+  test('is not to be stored: it says who somebody is', async () => {
+    await using world = await testWorld();
+    const { accessToken } = await world.client().register();
+    const controller = new AbortController();
+    const { headers } = await fetch(`${world.url}/trpc/auth.sessionEvents`, {
+      headers: { accept: 'text/event-stream', authorization: `Bearer ${accessToken}` },
+      signal: controller.signal,
+    });
+    controller.abort();
+    expect(headers.get('content-type')).toBe('text/event-stream');
+    expect(headers.get('cache-control')).toBe('no-store, no-transform');
+  });
+
   test('tells who the user is now, and again when that has changed', async () => {
     await using world = await testWorld();
     const { accessToken } = await world.client().register('ada');
