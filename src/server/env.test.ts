@@ -115,6 +115,8 @@ describe('the secrets', () => {
     'please CHANGE_THIS before you go live, really',
     'replace this with a secret of your own!!',
     'your-super-secret-jwt-key-for-production',
+    'REPLACE_WITH_RANDOM_32_BYTES_PLEASE_OK',
+    'secret-secret-secret-secret-secret',
     'a'.repeat(64),
     'password'.repeat(4),
     'abcde'.repeat(10),

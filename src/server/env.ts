@@ -9,10 +9,13 @@ const SECRET_MIN_BYTES = 32;
 /** What repeats this few characters was typed, not drawn at random. */
 const SECRET_MIN_DISTINCT_CHARACTERS = 6;
 /** Secrets as they stand in tutorials and in `.env.example`. */
-const PLACEHOLDER = /change[-_ ]?(me|this|it|in)\b|replace[-_ ]?(me|this|with)\b|^your[-_ ]/i;
+const PLACEHOLDER = /change[-_ ]?(me|this|it|in)(?![a-z])|replace[-_ ]?(me|this|with)(?![a-z])|^your[-_ ]/i;
 
-/** The same again and again. */
-const REPETITION = /^(.+)\1{2,}$/;
+/** The same again and again, three times or more, the last perhaps cut off. */
+const isRepetition = (secret: string) =>
+  Array.from({ length: Math.floor(secret.length / 3) }, (_, index) => index + 1).some((period) =>
+    secret.startsWith(secret.slice(period)),
+  );
 
 const MILLISECONDS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
@@ -45,7 +48,7 @@ const secrets = z
         ctx.addIssue(`must be at least ${SECRET_MIN_BYTES} bytes long, for example from \`openssl rand -base64 48\``);
       else if (
         PLACEHOLDER.test(secret) ||
-        REPETITION.test(secret) ||
+        isRepetition(secret) ||
         new Set(secret).size < SECRET_MIN_DISTINCT_CHARACTERS
       )
         ctx.addIssue('must be random, not a placeholder: for example from `openssl rand -base64 48`');

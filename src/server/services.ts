@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { createAccounts, type Accounts } from './auth/accounts.ts';
 import { createAudit, type Audit } from './auth/audit.ts';
 import { sqliteAudit } from './auth/audit.sqlite.ts';
@@ -46,7 +46,7 @@ export interface Services extends AsyncDisposable {
 export function createServices(settings: Settings, log: Logger, clock: () => number = Date.now): Services {
   const { path } = settings.database;
   // Said, because a path that was mistyped makes one too.
-  if (!existsSync(path)) log.info({ path }, 'There is no database yet: making one.');
+  if (!statSync(path, { throwIfNoEntry: false })?.size) log.info({ path }, 'There is no database yet: making one.');
   const database = openSqlite(path);
   const store = sqliteStore(database);
   const tokens = createTokens(settings);

@@ -40,6 +40,8 @@ export async function start(): Promise<void> {
 async function run(settings: Settings): Promise<void> {
   await using opened = new AsyncDisposableStack();
   const log = await createLog(settings);
+  if (settings.production && settings.database.path === ':memory:')
+    log.warn('The database is in memory: everything is lost when the server stops. Set DATABASE_URL to a file.');
   const services = opened.use(createServices(settings, log));
   const server = createHttpServer();
   const page = settings.production ? builtPage() : await developmentPage(server);
