@@ -57,7 +57,7 @@ export const authRouter = router({
   me: protectedProcedure.query(({ ctx }) => ctx.user),
 
   sessionEvents: protectedProcedure
-    .input(z.object({ lastEventId: z.string().max(64).optional() }).optional())
+    .input(z.strictObject({ lastEventId: z.string().max(64).optional() }).optional())
     .subscription(({ ctx, input, signal }) => sessionEvents(ctx, input?.lastEventId, signal)),
 });
 
