@@ -540,6 +540,29 @@ describe('queries and mutations', () => {
     expect(await caught(broken.query('a'))).toMatchObject({ message: 'no ending link' });
   });
 
+  it('what a link below says of an attempt that is over is not listened to', async () => {
+    const { session } = world();
+    const observers: { next(value: unknown): void; error(error: unknown): void; complete(): void }[] = [];
+    // By hand: tRPC's own observables would keep such things to themselves.
+    const sloppy = () => () => ({
+      subscribe(observer: (typeof observers)[number]) {
+        observers.push(observer);
+        return { unsubscribe: () => {} };
+      },
+    });
+    const client = new TRPCUntypedClient<AnyRouter>({ links: [refreshLink({ session }), sloppy as never] });
+    const { seen } = watch(client);
+    await settled();
+    observers[0]!.error(refusal(expired));
+    await settled();
+    expect(observers).toHaveLength(2);
+    observers[0]!.next({ result: { type: 'data', data: 'late' } });
+    observers[0]!.error(refusal(expired));
+    observers[0]!.complete();
+    observers[1]!.next({ result: { type: 'data', data: 'now' } });
+    expect(seen).toMatchObject({ data: ['now'], errors: [], completes: 0 });
+  });
+
   it('a rule of the app that throws fails the operation', async () => {
     const { client, serve } = world({
       link: {

@@ -446,6 +446,20 @@ describe('signing in and out', () => {
     expect(after.logout).toHaveBeenCalledTimes(2);
   });
 
+  it('LO-03 LO-05 a logout that another tab has made up for is not sent again', async () => {
+    const browser = fakeBrowser();
+    const first = world({ browser });
+    first.logout.mockRejectedValueOnce(new TypeError('offline'));
+    first.session.signIn(grantOf());
+    await first.session.signOut();
+    const second = world({ browser });
+    await second.session.start();
+    await settled();
+    expect(second.logout).toHaveBeenCalledTimes(1);
+    await browser.clock.advance(MINUTE_MS);
+    expect(first.logout).toHaveBeenCalledTimes(1);
+  });
+
   it('LO-03 without a storage it is sent again while the page lives', async () => {
     const { session, logout, clock } = world({ environment: { storage: null } });
     logout.mockRejectedValueOnce(new TypeError('offline'));
@@ -936,6 +950,22 @@ describe('tabs', () => {
     });
     await settled();
     expect(a.status()).toBe('signed-out');
+  });
+
+  it('LO-02 nor in a tab that does not know yet who is signed in', async () => {
+    const browser = fakeBrowser();
+    const { session } = world({ browser, answers: [never], environment: { storage: null }, refreshOnFirstVisit: true });
+    void session.start();
+    await settled();
+    const channel = browser.tab().environment.openChannel!('latchkey', () => {});
+    const now = browser.clock.now();
+    channel.post({ v: 1, kind: 'ended', sid: 's1', reason: 'logout' });
+    channel.post({ v: 1, kind: 'token', grant: grantOf(), expiresAt: now + 60_000, at: now });
+    await settled();
+    expect(session.state).toEqual({ status: 'unknown' });
+    channel.post({ v: 1, kind: 'token', grant: grantOf({ sid: 's2' }), expiresAt: now + 60_000, at: now });
+    await settled();
+    expect(session.state).toMatchObject({ status: 'signed-in', session: { id: 's2' } });
   });
 
   it('LO-02 a refresh that is answered after the logout of another tab brings nothing back', async () => {
