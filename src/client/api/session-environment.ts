@@ -85,10 +85,17 @@ function listen(receive: (event: PageEvent) => void): () => void {
   const controller = new AbortController();
   const on = (target: EventTarget | undefined, type: string, event: PageEvent) =>
     target?.addEventListener?.(type, () => receive(event), { signal: controller.signal });
-  // When it is hidden too, which changes nothing.
-  on(globalThis.document, 'visibilitychange', 'wake');
+  const page = globalThis.document;
+  page?.addEventListener?.(
+    'visibilitychange',
+    () => {
+      // Not when it is hidden. A page that leaves is told so after `pagehide`, and would take up again what it has let go of.
+      if (page.visibilityState === 'visible') receive('wake');
+    },
+    { signal: controller.signal },
+  );
   // A frozen page that is thawed while in view tells nothing else.
-  on(globalThis.document, 'resume', 'wake');
+  on(page, 'resume', 'wake');
   on(globalThis, 'online', 'online');
   on(globalThis, 'pagehide', 'hide');
   on(globalThis, 'pageshow', 'show');
