@@ -13,10 +13,15 @@ export function change(server: Pick<ServerProcess, 'folder'>, sql: string, ...va
   database.close();
 }
 
-/** Every session, with all that the database knows of it. */
-export function sessionsOf(server: Pick<ServerProcess, 'folder'>): unknown[] {
+interface SessionRow {
+  generation: number;
+  end_reason: string | null;
+}
+
+/** Every session, with all that the database knows of it, in the order in which they began. */
+export function sessionsOf(server: Pick<ServerProcess, 'folder'>): SessionRow[] {
   const database = open(server);
-  const rows = database.prepare('select * from sessions order by id').all();
+  const rows = database.prepare<[], SessionRow>('select * from sessions order by created_at, id').all();
   database.close();
   return rows;
 }

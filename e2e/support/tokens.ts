@@ -26,7 +26,21 @@ export function mostWithin(ms: number, tokens: readonly string[]): number {
   return Math.max(...dates.map((from) => dates.filter((date) => date >= from && date < from + ms).length));
 }
 
-function claimsOf(token: string): { iat: number; exp: number } {
+/** The refresh token in the jar of the browser, if there is one. */
+export async function refreshTokenOf(context: BrowserContext): Promise<string | undefined> {
+  return (await context.cookies()).find(({ name }) => name === '__Host-refreshToken')?.value;
+}
+
+/** Of the session, as the token has it. */
+export const generationOf = (token: string): number => claimsOf(token).gen;
+
+interface Claims {
+  iat: number;
+  exp: number;
+  gen: number;
+}
+
+function claimsOf(token: string): Claims {
   const [, payload = ''] = token.split('.');
-  return JSON.parse(Buffer.from(payload, 'base64url').toString()) as { iat: number; exp: number };
+  return JSON.parse(Buffer.from(payload, 'base64url').toString()) as Claims;
 }
