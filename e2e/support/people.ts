@@ -60,3 +60,9 @@ export async function seesLogin(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Log in' }).waitFor();
   await page.getByText('Welcome, ').waitFor({ state: 'hidden' });
 }
+
+/** What is left of the person, wherever in the document. */
+export async function tracesOf(page: Page, { username, email }: Person): Promise<string[]> {
+  const source = await page.content();
+  return [username, email].filter((trace) => source.includes(trace));
+}
