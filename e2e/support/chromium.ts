@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { chromium, type Browser } from 'playwright-core';
+import { chromium, type Browser, type LaunchOptions } from 'playwright-core';
 import manifest from '../../package.json' with { type: 'json' };
 
 const UNPACK = fileURLToPath(new URL('unpack-chromium.ts', import.meta.url));
@@ -44,8 +44,8 @@ export async function unpackChromium(): Promise<void> {
   }
 }
 
-export function launchChromium(): Promise<Browser> {
-  if (!PACKAGED) return chromium.launch({ channel: 'chrome' });
+export function launchChromium(options: LaunchOptions = {}): Promise<Browser> {
+  if (!PACKAGED) return chromium.launch({ channel: 'chrome', ...options });
   return chromium.launch({
     executablePath: join(FOLDER, 'chromium'),
     env: {
@@ -53,10 +53,12 @@ export function launchChromium(): Promise<Browser> {
       FONTCONFIG_PATH: join(FOLDER, 'fonts'),
       LD_LIBRARY_PATH: join(FOLDER, 'al2023/lib'),
     },
+    ...options,
     args: [
       // No name resolves but those of this machine: nothing here may depend on, or talk to, another one.
       '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1',
       '--disable-gpu',
+      ...(options.args ?? []),
     ],
   });
 }

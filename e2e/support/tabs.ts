@@ -1,5 +1,7 @@
 import type { Page } from 'playwright-core';
-import { register, seesDashboardOf, type Person } from './people.ts';
+import { createAccount } from './api.ts';
+import { register, seesDashboardOf, sendLogin, type Person } from './people.ts';
+import type { RunningServer } from './server.ts';
 import type { Visitor } from './visitor.ts';
 
 type Five = [Page, Page, Page, Page, Page];
@@ -15,4 +17,17 @@ export async function fiveTabs(browser: Visitor, person: Person): Promise<Five> 
     return tab;
   };
   return [first, await another(), await another(), await another(), await another()];
+}
+
+/** Creates the account, and logs in where tabs begin at the site. The first listens to the server for both. */
+export async function twoTabs(server: RunningServer, browser: Visitor, person: Person): Promise<[Page, Page]> {
+  await createAccount(server, person);
+  const first = await browser.tab();
+  const listens = first.waitForResponse(/auth\.sessionEvents/);
+  await sendLogin(first, person);
+  await seesDashboardOf(first, person);
+  await listens;
+  const second = await browser.tab();
+  await seesDashboardOf(second, person);
+  return [first, second];
 }

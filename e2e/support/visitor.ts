@@ -40,7 +40,11 @@ export interface Visitor extends AsyncDisposable {
 export async function visitor(url: string, options: BrowserContextOptions = {}): Promise<Visitor> {
   launched ??= launchChromium();
   const browser = await launched;
-  const context = await browser.newContext({ baseURL: url, locale: 'en', ...options });
+  return visitorWith(await browser.newContext({ baseURL: url, locale: 'en', ...options }), url);
+}
+
+/** The same with a browser of which everything else has been seen to. */
+export function visitorWith(context: BrowserContext, url: string): Visitor {
   context.setDefaultTimeout(PATIENCE);
 
   const faults: string[] = [];
