@@ -60,7 +60,7 @@ test('the procedures and the page of the README work as they stand there, also p
   expect(await notesOn(page)).toEqual(['milk', 'bread', 'sugar']);
 });
 
-test('a mutation whose token the server refuses is sent again, and takes effect once', async () => {
+test('a mutation whose token the server refuses takes effect once, and one without a network says so', async () => {
   await using project = await copyOfTheProject();
   await followReadme(project.folder);
   await buildClient(project.folder);
@@ -98,4 +98,14 @@ test('a mutation whose token the server refuses is sent again, and takes effect 
   await page.reload();
   await page.getByRole('listitem').filter({ hasText: 'bread' }).waitFor();
   expect(await notesOn(page)).toEqual(['milk', 'bread']);
+
+  // Without a network it says so, instead of being sent at some later time.
+  browser.expectFault(/ERR_INTERNET_DISCONNECTED/);
+  await browser.context.setOffline(true);
+  await addNote(page, 'sugar');
+  await page.getByRole('alert').getByText('We cannot reach the server.').waitFor();
+  await browser.context.setOffline(false);
+  await page.getByRole('button', { name: 'Add' }).click();
+  await page.getByRole('listitem').filter({ hasText: 'sugar' }).waitFor();
+  expect(await notesOn(page)).toEqual(['milk', 'bread', 'sugar']);
 });

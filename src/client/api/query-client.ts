@@ -5,13 +5,20 @@ import { failureOf } from '../../shared/failures.ts';
 import { session, trpc } from './client.ts';
 import { isUnavailable } from './refresh-link.ts';
 
+// By default a call that is made without a network is put off without a word: a page would load for ever, and a mutation
+// be sent at some later time. Here it fails, and says so.
+const networkMode = 'always';
+
 export const queryClient = new QueryClient({
   defaultOptions: {
     queries: {
+      networkMode,
+      refetchOnReconnect: true,
       retry: (count, error) => (isUnavailable(error) ? count < 5 : !isRefusal(error) && count < 3),
       retryDelay,
     },
-    // Mutations keep the default, no retry: before the next try another person may have logged in.
+    // And no retry, which is the default: before the next try another person may have logged in.
+    mutations: { networkMode },
   },
 });
 
