@@ -66,6 +66,31 @@ test('requests sent ahead are all answered, in order', async () => {
   );
 });
 
+test('requests sent ahead are waited for, and nothing is written between them', async () => {
+  const begun: ServerResponse[] = [];
+  const turns = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await using server = await served((_req, res) => {
+    begun.push(res);
+    turns[begun.length - 1]?.resolve();
+  });
+  const socket = await server.connect();
+  const answers = heard(socket);
+  socket.write(GET.repeat(2));
+  await turns[0]!.promise;
+  const first = once(begun[0]!, 'close');
+  begun[0]!.end('first');
+  await turns[1]!.promise;
+  await first;
+  let isIdle = false;
+  const idle = server.idle().then(() => (isIdle = true));
+  begun[1]!.write('the half of it');
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(isIdle).toBe(false);
+  socket.write('nonsense\r\n\r\n');
+  expect((await answers).match(/HTTP\/1\.1/g)).toHaveLength(2);
+  await idle;
+});
+
 test('nobody can have any number of requests wait', async () => {
   await using server = await served(() => {});
   const socket = await server.connect();

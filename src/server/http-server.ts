@@ -46,7 +46,8 @@ export function serve(server: Server, app: RequestListener, services: Services):
   const answer: RequestListener = (req, res) => {
     answers.set(req.socket, res);
     res.once('close', () => {
-      answers.delete(req.socket);
+      // Where one was sent ahead, its turn has come already.
+      if (answers.get(req.socket) === res) answers.delete(req.socket);
       if (answers.size === 0) wake();
     });
     if (!refuseUnreadable(req, res, services)) app(req, res);
