@@ -5,7 +5,7 @@ export type { Logger };
 
 /** What may wait for somebody to read it; past that, lines are dropped. In bytes. */
 const BUFFER_LIMIT = 8 * 1024 * 1024;
-/** How long the last lines may take while the process ends. In milliseconds. */
+/** How long the lines that may be the last ones are tried. In milliseconds. */
 const LAST_LINES_TIMEOUT = 1_000;
 
 /** One event per line on standard output: as JSON, and in development for people to read. */
@@ -29,15 +29,17 @@ function standardOutput(): DestinationStream {
     maxLength: BUFFER_LIMIT,
     retryEAGAIN: () => performance.now() < endBy,
   });
-  // Before pino's own, which writes what is left for as long as that takes.
-  process.prependListener('exit', () => {
+  const flushSync = output.flushSync.bind(output);
+  // Pino calls it with every fatal line and at the exit, and by itself it goes on for as long as nobody reads.
+  output.flushSync = () => {
     endBy = performance.now() + LAST_LINES_TIMEOUT;
     try {
-      output.flushSync();
+      flushSync();
     } catch {
       // Nobody reads it, so there is nobody to tell.
-      output.flushSync = () => {};
+    } finally {
+      endBy = Infinity;
     }
-  });
+  };
   return output;
 }
