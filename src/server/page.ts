@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { extname, join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler, Router } from 'express';
 import { StartupError } from './startup-error.ts';
@@ -47,5 +48,17 @@ export async function developmentPage(server: Server): Promise<Page> {
     appType: 'spa',
     server: { middlewareMode: true, hmr: { server } },
   });
-  return { handler: vite.middlewares, close: () => vite.close() };
+  // Vite answers its own, and leaves those of others open: a server that stops would wait for them.
+  const upgraded = new Set<Duplex>();
+  server.on('upgrade', (_req, socket) => {
+    upgraded.add(socket);
+    socket.once('close', () => upgraded.delete(socket));
+  });
+  return {
+    handler: vite.middlewares,
+    async close() {
+      await vite.close();
+      for (const socket of upgraded) socket.destroy();
+    },
+  };
 }
