@@ -36,6 +36,12 @@ test('HTTPS that ends in a proxy of which nobody has told is said once, with wha
   ]);
 });
 
+test('a proxy that names the port which HTTPS implies is no other host', async () => {
+  await using world = await testWorld();
+  await come(world, 'https://app.example.com', { host: 'app.example.com:443' });
+  expect(warnings(world)).toHaveLength(1);
+});
+
 test.each([
   ['HTTPS through a proxy that is known', 'https://app.example.com', { 'x-forwarded-proto': 'https' }, 1, true],
   ['this machine', 'http://localhost:3000', {}, 0, true],

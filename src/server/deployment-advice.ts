@@ -15,7 +15,8 @@ export function deploymentAdvice({ settings, log }: Services): RequestHandler {
   };
   return (req, _res, next) => {
     const origin = settings.production ? URL.parse(req.get('origin') ?? '') : null;
-    if (origin !== null && origin.host === req.host) {
+    // As URLs: a proxy may write the port that the scheme implies, and a browser never does.
+    if (origin !== null && URL.parse(`${origin.protocol}//${req.host}`)?.host === origin.host) {
       if (!isSecureOrigin(origin.origin))
         advise(
           'A browser came over plain HTTP. It drops the cookie, so nobody stays logged in, and anybody on the way can read along. Put a proxy that terminates TLS in front, and set TRUST_PROXY to the number of proxies.',
