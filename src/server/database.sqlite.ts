@@ -121,7 +121,14 @@ function migrateAlone(path: string, run: () => void): void {
 function presenceOf(path: string): () => boolean {
   if (path === ':memory:') return () => true;
   const { ino } = statSync(path);
-  return () => statSync(path, { throwIfNoEntry: false })?.ino === ino;
+  return () => {
+    try {
+      return statSync(path).ino === ino;
+    } catch {
+      // Gone, or out of reach: the folder may not be entered any more.
+      return false;
+    }
+  };
 }
 
 /** @throws DatabaseUnavailable where the database, not the statement, is at fault */
