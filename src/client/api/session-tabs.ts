@@ -55,6 +55,18 @@ export function createTabs(name: string, environment: SessionEnvironment, receiv
     if (message) receive(message);
   };
 
+  /** Settles when `hold` has let go of the lock, or when it cannot be had: the caller looks at what has begun. */
+  async function request(
+    options: Parameters<TabLocks['request']>[1],
+    hold: (lock: unknown) => Promise<void>,
+  ): Promise<void> {
+    try {
+      await locks?.request(name, options, hold);
+    } catch {
+      // Timed out, called off, stolen from us, or forbidden here (an opaque origin).
+    }
+  }
+
   /** Waits for the lock, at most `waitMs`. Resolves when `hold` was called and has released it, or when there is no use in waiting. */
   async function wait(
     signal: AbortSignal,
@@ -71,16 +83,11 @@ export function createTabs(name: string, environment: SessionEnvironment, receiv
     };
     const stop = watch(environment, signal, waitMs, late, off);
     if (signal.aborted) off();
-    try {
-      await locks?.request(name, { signal: giveUp.signal }, () => {
-        stop();
-        return hold();
-      });
-    } catch {
-      // Timed out, called off, stolen from us, or forbidden here (an opaque origin): the caller looks at what has begun.
-    } finally {
+    await request({ signal: giveUp.signal }, () => {
       stop();
-    }
+      return hold();
+    });
+    stop();
     return outcome;
   }
 
@@ -135,13 +142,6 @@ export function createTabs(name: string, environment: SessionEnvironment, receiv
         if (!over) await begin().catch(() => {});
       };
       if (locks) {
-        const request = async (how: Parameters<TabLocks['request']>[1], held: (lock: unknown) => Promise<void>) => {
-          try {
-            await locks.request(name, how, held);
-          } catch {
-            // Stolen from us, or forbidden here: what has begun is looked at below.
-          }
-        };
         await request({ ifAvailable: true }, async (lock) => {
           waited = lock === null;
           if (!waited) await hold();
