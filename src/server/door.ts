@@ -21,14 +21,13 @@ const PREFLIGHT_MAX_AGE = 600;
 export function door({ settings, audit }: Services): RequestHandler[] {
   const { clientUrl } = settings;
   return [
-    // An array, so that the header goes to that origin only, and a string would go to all.
     ...(clientUrl === undefined
       ? []
       : [
           forOrigin(
             clientUrl,
             cors({
-              origin: [clientUrl],
+              origin: clientUrl,
               credentials: true,
               methods: ['GET', 'POST'],
               exposedHeaders: ['Retry-After', 'X-Request-Id'],

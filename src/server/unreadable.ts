@@ -13,14 +13,14 @@ import type { Services } from './services.ts';
  * answer and an id under which the log tells of it. Left to themselves Node sends a bare status line and Express a page.
  */
 
-interface Refusal {
+interface Fault {
   status: number;
   code: TRPC_ERROR_CODE_KEY;
 }
 
-const NO_HTTP: Refusal = { status: 400, code: 'BAD_REQUEST' };
+const NO_HTTP: Fault = { status: 400, code: 'BAD_REQUEST' };
 /** What Node calls a request that it gave up. Anything else is no HTTP. */
-const REFUSALS: Record<string, Refusal> = {
+const FAULTS: Record<string, Fault> = {
   HPE_HEADER_OVERFLOW: { status: 431, code: 'PAYLOAD_TOO_LARGE' },
   HPE_CHUNK_EXTENSIONS_OVERFLOW: { status: 413, code: 'PAYLOAD_TOO_LARGE' },
   ERR_HTTP_REQUEST_TIMEOUT: { status: 408, code: 'TIMEOUT' },
@@ -41,10 +41,10 @@ export function answerUnreadable(
     socket.destroy();
     return;
   }
-  const refusal = REFUSALS[error.code ?? ''] ?? NO_HTTP;
-  const { headers, body } = answerFor(refusal, error.code, services);
+  const fault = FAULTS[error.code ?? ''] ?? NO_HTTP;
+  const { headers, body } = answerFor(fault, error.code, services);
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}\r\n`);
-  const { status } = refusal;
+  const { status } = fault;
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`, () => socket.destroy());
 }
 
@@ -54,14 +54,14 @@ export function answerUnreadable(
  * @returns whether it was such a request
  */
 export function refuseUnreadable(req: IncomingMessage, res: ServerResponse, services: Services): boolean {
-  const refusal = refusalFor(req);
-  if (refusal === undefined) return false;
-  const { headers, body } = answerFor(refusal, refusal.code, services);
-  res.writeHead(refusal.status, headers).end(body);
+  const fault = faultOf(req);
+  if (fault === undefined) return false;
+  const { headers, body } = answerFor(fault, fault.code, services);
+  res.writeHead(fault.status, headers).end(body);
   return true;
 }
 
-function refusalFor({ headers, headersDistinct, httpVersion, url = '' }: IncomingMessage): Refusal | undefined {
+function faultOf({ headers, headersDistinct, httpVersion, url = '' }: IncomingMessage): Fault | undefined {
   const hosts = headersDistinct.host?.length ?? 0;
   if (hosts > 1 || (hosts === 0 && httpVersion !== '1.0')) return NO_HTTP;
   if (!url.startsWith('/') && url !== '*' && !/^https?:$/.test(URL.parse(url)?.protocol ?? '')) return NO_HTTP;
@@ -69,7 +69,7 @@ function refusalFor({ headers, headersDistinct, httpVersion, url = '' }: Incomin
   return /^100-continue$/i.test(expectation) ? undefined : { status: 417, code: 'BAD_REQUEST' };
 }
 
-function answerFor({ status, code }: Refusal, why: string | undefined, { settings, log }: Services) {
+function answerFor({ status, code }: Fault, why: string | undefined, { settings, log }: Services) {
   const requestId = randomUUID();
   log.info({ requestId, status, outcome: [why] }, 'request');
   const shape = getTRPCErrorShape({

@@ -152,7 +152,7 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
             return marked(error, 'ended');
           }
           if (isSignedOut) return marked(error, 'ended');
-          if (isHealthy()) refreshes = 0;
+          if (countHealthy()) refreshes = 0;
           const isSpent = refreshes >= maxRefreshes;
           if (isSpent || !canReplay({ op, error })) {
             if (isSpent && refreshes > 0) core.refusedAgain(sent);
@@ -174,7 +174,8 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
           }
         }
 
-        function isHealthy(): boolean {
+        /** @returns whether the attempt that was refused had been good for a while, of which one proof only counts so often */
+        function countHealthy(): boolean {
           // Half a lifetime, for tokens so short that a good stream never stands longer.
           const enoughMs = Math.min(HEALTHY_MS, core.lifetimeMs() / 2);
           const stood = stoodMs !== undefined && stoodMs() >= enoughMs;

@@ -57,7 +57,7 @@ export interface AuthStore {
   endSession(id: string, reason: EndReason, now: number): Promise<boolean>;
   /** Removes at most `limit` sessions last rotated before `before`. @returns how many */
   purgeSessions(before: number, limit: number): Promise<number>;
-  /** Rejects where the database cannot be read or written. Changes nothing. */
+  /** Rejects where the database cannot be read, or nothing be written for want of its lock or a right; being full is not seen. */
   ping(): Promise<void>;
 }
 
