@@ -40,6 +40,11 @@ export type TabMessage = z.infer<typeof messageSchema>;
 
 /** A wait that took so much longer than asked was a sleep, and says nothing about the holder of the lock. */
 const SLEPT_FACTOR = 1.5;
+/** A lock that is asked for without waiting is there at once, or not at all. */
+const ANSWER_MS = 1_000;
+
+type LockOptions = Parameters<TabLocks['request']>[1];
+type LockHolder = Parameters<TabLocks['request']>[2];
 
 /**
  * The other tabs of this browser. All of it is politeness: with no locks, no channel and no storage everything still
@@ -55,40 +60,33 @@ export function createTabs(name: string, environment: SessionEnvironment, receiv
     if (message) receive(message);
   };
 
-  /** Settles when `hold` has let go of the lock, or when it cannot be had: the caller looks at what has begun. */
-  async function request(
-    options: Parameters<TabLocks['request']>[1],
-    hold: (lock: unknown) => Promise<void>,
-  ): Promise<void> {
-    try {
-      await locks?.request(name, options, hold);
-    } catch {
-      // Timed out, called off, stolen from us, or forbidden here (an opaque origin).
-    }
+  /**
+   * Settles when `hold` has let go of the lock, or when it cannot be had; `late` if nobody had given it in `ms`. The caller
+   * looks at what has begun.
+   */
+  function request(signal: AbortSignal, ms: number, how: LockOptions, hold: LockHolder): Promise<'done' | 'late'> {
+    const { promise, resolve } = Promise.withResolvers<'done' | 'late'>();
+    const finish = () => resolve('done');
+    const stop = watch(environment, signal, ms, () => resolve('late'), finish);
+    // In an async function, so that a throw is a rejection too.
+    const call = async () =>
+      locks?.request(name, how, (lock) => {
+        stop();
+        return hold(lock);
+      });
+    // Called off, stolen from us, or forbidden here (an opaque origin): all the same.
+    if (signal.aborted) finish();
+    else call().then(finish, finish);
+    return promise.finally(stop);
   }
 
-  /** Waits for the lock, at most `waitMs`. Resolves when `hold` was called and has released it, or when there is no use in waiting. */
-  async function wait(
-    signal: AbortSignal,
-    waitMs: number,
-    hold: () => Promise<void>,
-  ): Promise<'held' | 'late' | 'slept'> {
-    const giveUp = new AbortController();
+  /** Waits in line for the lock, at most `waitMs`; `slept` where that was a sleep. */
+  async function wait(signal: AbortSignal, waitMs: number, hold: LockHolder): Promise<'done' | 'late' | 'slept'> {
+    const leave = new AbortController();
     const waitedMs = stopwatch(environment);
-    let outcome: 'held' | 'late' | 'slept' = 'held';
-    const off = () => giveUp.abort();
-    const late = () => {
-      outcome = waitedMs() > waitMs * SLEPT_FACTOR ? 'slept' : 'late';
-      off();
-    };
-    const stop = watch(environment, signal, waitMs, late, off);
-    if (signal.aborted) off();
-    await request({ signal: giveUp.signal }, () => {
-      stop();
-      return hold();
-    });
-    stop();
-    return outcome;
+    const outcome = await request(signal, waitMs, { signal: leave.signal }, hold);
+    leave.abort();
+    return outcome === 'late' && waitedMs() > waitMs * SLEPT_FACTOR ? 'slept' : outcome;
   }
 
   return {
@@ -142,13 +140,13 @@ export function createTabs(name: string, environment: SessionEnvironment, receiv
         if (!over) await begin().catch(() => {});
       };
       if (locks) {
-        await request({ ifAvailable: true }, async (lock) => {
+        await request(signal, ANSWER_MS, { ifAvailable: true }, async (lock) => {
           waited = lock === null;
           if (!waited) await hold();
         });
-        let outcome = begun ? 'held' : await wait(signal, waitMs, hold);
+        let outcome = begun ? 'done' : await wait(signal, waitMs, hold);
         if (outcome === 'slept' && !begun) outcome = await wait(signal, waitMs, hold);
-        if (outcome !== 'held' && !begun && steal) await request({ steal }, hold);
+        if (outcome !== 'done' && !begun && steal) await request(signal, ANSWER_MS, { steal }, hold);
       }
       over = true;
       return begin();

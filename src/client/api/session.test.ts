@@ -785,10 +785,13 @@ describe('tabs', () => {
       },
     ],
     ['reject', () => Promise.reject(new DOMException('no', 'SecurityError'))],
+    ['never answer', () => never],
   ])('MT-08 locks that %s are done without', async (_how, request) => {
-    const { session, core } = world({ environment: { locks: { request } } });
+    const { session, core, clock } = world({ environment: { locks: { request } }, lockTimeoutMs: 3000 });
     session.signIn(grantOf());
-    expect(await refused(core)).toEqual({ kind: 'ready' });
+    const renewal = refused(core);
+    await clock.advance(5000);
+    expect(await renewal).toEqual({ kind: 'ready' });
   });
 
   it.each([
