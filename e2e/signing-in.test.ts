@@ -182,3 +182,35 @@ async function tabTo(page: Page, target: Locator, key = 'Tab'): Promise<void> {
   }
   throw new Error(`${String(target)} cannot be reached with ${key}.`);
 }
+
+test('a password is hidden until it is asked for, can be pasted, and is known to password managers', async () => {
+  await using server = await startProduct();
+  await using browser = await visitor(server.url);
+  const page = await browser.tab();
+  for (const [path, purpose] of [
+    ['/login', 'current-password'],
+    ['/register', 'new-password'],
+  ]) {
+    await page.goto(path!);
+    expect(await page.getByLabel('Email').getAttribute('autocomplete')).toBe('username');
+    const password = page.getByLabel('Password', { exact: true });
+    expect(await password.getAttribute('type')).toBe('password');
+    expect(await password.getAttribute('autocomplete')).toBe(purpose);
+    // Far more than is allowed: cut off without a word it would be another one.
+    const pasted = ada.password.repeat(10);
+    await password.evaluate((field: HTMLInputElement, text) => {
+      field.focus();
+      const clipboardData = new DataTransfer();
+      clipboardData.setData('text/plain', text);
+      const paste = new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true });
+      // What a browser does by itself, unless the page forbids it.
+      if (field.dispatchEvent(paste)) document.execCommand('insertText', false, text);
+    }, pasted);
+    expect(await password.inputValue()).toBe(pasted);
+    await page.getByRole('button', { name: 'Show password' }).click();
+    expect(await password.getAttribute('type')).toBe('text');
+    await page.getByRole('button', { name: 'Hide password' }).click();
+    expect(await password.getAttribute('type')).toBe('password');
+    expect(await page.content()).not.toContain(ada.password);
+  }
+});

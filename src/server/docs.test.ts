@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { LIMITS } from './auth/throttle.ts';
 
@@ -9,6 +9,17 @@ const seconds = (text: string) => {
   const [amount, unit] = text.trim().split(' ');
   return Number(amount) * SECONDS[unit as keyof typeof SECONDS];
 };
+
+test('the proofs in docs/security.md are tests that there are', () => {
+  const files = ['src', 'e2e', 'scripts'].flatMap((folder) =>
+    readdirSync(new URL(`../../${folder}`, import.meta.url), { recursive: true, encoding: 'utf8' }).map(
+      (file) => `${folder}/${file}`,
+    ),
+  );
+  const named = new Set(Array.from(security.matchAll(/`([\w./-]+\.test\.tsx?)`/g), ([, name = '']) => name));
+  expect(named.size).toBeGreaterThan(10);
+  for (const name of named) expect([name, files.some((file) => `/${file}`.endsWith(`/${name}`))]).toEqual([name, true]);
+});
 
 test('the limits in docs/security.md are those of the code', () => {
   const rows = security.split('\n').map((line) => line.split('|').map((cell) => cell.trim()));

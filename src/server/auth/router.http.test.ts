@@ -2,7 +2,7 @@ import { createTRPCClient, httpBatchLink, httpLink, TRPCClientError } from '@trp
 import { describe, expect, test } from 'vitest';
 import type { Grant } from '../../shared/auth.ts';
 import { failureOf } from '../../shared/failures.ts';
-import type { AppRouter } from '../router.ts';
+import { appRouter, type AppRouter } from '../router.ts';
 import { testWorld, type TestClient } from '../testing/world.ts';
 import { LIMITS } from './throttle.ts';
 
@@ -388,6 +388,21 @@ describe('logging out', () => {
     expect((await two.query('auth.me')).status).toBe(200);
     expect((await one.query('auth.me')).failure).toEqual({ code: 'session_ended', reason: 'revoked' });
   });
+});
+
+/** Whatever is not on this list is for people who are logged in. Whoever adds to it has thought about it. */
+const FOR_EVERYBODY = ['auth.register', 'auth.login', 'auth.refresh', 'auth.logout'];
+
+test('every procedure that is not for everybody refuses who is not logged in', async () => {
+  await using world = await testWorld();
+  const procedures = Object.entries(appRouter._def.procedures as unknown as Record<string, { _def: { type: string } }>);
+  expect(procedures.map(([path]) => path)).toEqual(expect.arrayContaining([...FOR_EVERYBODY, 'auth.me']));
+  for (const [path, { _def }] of procedures.filter(([name]) => !FOR_EVERYBODY.includes(name))) {
+    const client = world.client();
+    const answer = _def.type === 'mutation' ? await client.mutate(path, {}) : await client.query(path);
+    // A stream answers 200, and says so in its first event.
+    expect([path, JSON.stringify(answer.body)]).toEqual([path, expect.stringContaining('access_token_missing')]);
+  }
 });
 
 describe('a protected call', () => {
