@@ -58,6 +58,14 @@ describe('the log', () => {
     ]);
   });
 
+  test.each([true, false])('has the requests for files of the client (production: %s)', async (production) => {
+    await using world = await testWorld({ production, logLevel: 'info' });
+    for (const path of ['healthz', 'trpc/auth.me', 'nope']) await (await fetch(`${world.url}/${path}`)).text();
+    // A request is noted when its connection is done with, which its client does not wait for.
+    const statuses = () => world.log.flatMap((line) => (JSON.parse(line) as { status?: number }).status ?? []);
+    await expect.poll(statuses).toEqual(production ? [200, 401, 404] : [401, 404]);
+  });
+
   test('has no password, token or cookie in it, and one line cannot pass for two', async () => {
     await using world = await testWorld();
     const client = world.client();

@@ -26,7 +26,7 @@ export function createApp(services: Services, page: RequestHandler): Express {
   app.set('env', settings.production ? 'production' : 'development');
   app.set('trust proxy', settings.trustProxy);
 
-  app.use(requestLog(log), securityHeaders(settings), closeWhenDraining(services));
+  app.use(requestLog(services), securityHeaders(settings), closeWhenDraining(services));
 
   app.get('/healthz', (_req, res) => void res.json({ status: 'ok' }));
   app.get('/readyz', async (_req, res) => {

@@ -3,6 +3,7 @@ import type { TRPCError } from '@trpc/server';
 import type { RequestHandler, Response } from 'express';
 import { failureFor } from './failure.ts';
 import type { Logger } from './log.ts';
+import type { Services } from './services.ts';
 
 /** What the layers below find out about a request, for its one line in the log. */
 interface Notes {
@@ -19,8 +20,11 @@ const notes = new WeakMap<object, Notes>();
 export const requestIdOf = (res: object | undefined): string | undefined =>
   res === undefined ? undefined : notes.get(res)?.requestId;
 
-/** One line per request, with nothing in it that the caller wrote but the method: no path, query, header or input. */
-export function requestLog(log: Logger): RequestHandler {
+/**
+ * One line per request, with nothing in it that the caller wrote but the method: no path, query, header or input. In
+ * development only for debugging where it is about a file of the client, of which Vite sends dozens for each page.
+ */
+export function requestLog({ log, settings }: Pick<Services, 'log' | 'settings'>): RequestHandler {
   return (req, res, next) => {
     // Ours, never one from outside: that could forge a line or split one.
     const noted: Notes = { requestId: randomUUID(), failures: [] };
@@ -31,7 +35,9 @@ export function requestLog(log: Logger): RequestHandler {
       const ms = Math.round(performance.now() - started);
       const { requestId, procedures, failures } = noted;
       const outcome = failures.length > 0 ? failures : res.writableFinished ? 'ok' : 'aborted';
-      log.info({ requestId, method: req.method, procedures, status: res.statusCode, outcome, ms }, 'request');
+      const isFile = procedures === undefined && res.statusCode < 400;
+      const level = isFile && !settings.production ? 'debug' : 'info';
+      log[level]({ requestId, method: req.method, procedures, status: res.statusCode, outcome, ms }, 'request');
     });
     next();
   };
