@@ -2,9 +2,11 @@ import { TRPCClientError, type HTTPHeaders, type Operation, type TRPCLink } from
 import type { AnyRouter } from '@trpc/server';
 import { observable, type Unsubscribable } from '@trpc/server/observable';
 import { failureOf } from '../../shared/failures.ts';
-import { hadNoEffect, metaOf, refusesToken } from './refusals.ts';
+import { disposedError, hadNoEffect, marked, refusesToken, unavailableError } from './link-errors.ts';
 import { coreOf, type Renewal, type Stamp } from './session-core.ts';
 import type { Session } from './session.ts';
+
+export { isUnavailable } from './link-errors.ts';
 
 export interface RefreshLinkOptions {
   session: Session;
@@ -254,33 +256,6 @@ export function authHeaders(session: Session): (o: { op?: Operation; opList?: Op
     }
     return isAllowed ? { authorization: `Bearer ${token}` } : {};
   };
-}
-
-/** Whether a call failed because its token could not be renewed. It was not run: it may be sent again, later. */
-export function isUnavailable(error: unknown): boolean {
-  return metaOf(error)?.refresh === 'unavailable';
-}
-
-function unavailableError<TRouter extends AnyRouter>(
-  renewal: Extract<Renewal, { kind: 'unavailable' }>,
-): TRPCClientError<TRouter> {
-  const { cause, retryAfterMs } = renewal;
-  return new TRPCClientError('The session could not be renewed: the server cannot be reached.', {
-    ...(cause instanceof Error && { cause }),
-    meta: { refresh: 'unavailable', retryAfterMs },
-  });
-}
-
-function disposedError<TRouter extends AnyRouter>(): TRPCClientError<TRouter> {
-  return new TRPCClientError('The session was disposed of.', { meta: { refresh: 'superseded' } });
-}
-
-function marked<TError extends { meta?: Record<string, unknown> | undefined }>(
-  error: TError,
-  refresh: 'exhausted' | 'superseded' | 'ended',
-): TError {
-  error.meta = { ...error.meta, refresh };
-  return error;
 }
 
 /** The server looks for the id in an object, or where there is no input; anything else cannot be resumed. */

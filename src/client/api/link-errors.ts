@@ -1,10 +1,14 @@
-import type { Operation } from '@trpc/client';
+import { TRPCClientError, type Operation } from '@trpc/client';
+import type { AnyRouter } from '@trpc/server';
 import { failureOf } from '../../shared/failures.ts';
+import type { Renewal } from './session-core.ts';
+
+// What the errors that come up through the link mean, and those that it makes.
 
 /** JSON-RPC 2.0 code of UNAUTHORIZED in tRPC; survives an error formatter that drops `data`. */
 const UNAUTHORIZED = -32001;
 
-export function metaOf(error: unknown): Record<string, unknown> | undefined {
+function metaOf(error: unknown): Record<string, unknown> | undefined {
   return (error as { meta?: Record<string, unknown> } | null | undefined)?.meta;
 }
 
@@ -37,4 +41,32 @@ export function hadNoEffect({ op, error }: { op: Operation; error: unknown }): b
 /** A stream is used up by sending it. */
 function canBeSentTwice(input: unknown): boolean {
   return !(typeof input === 'object' && input !== null && (Symbol.asyncIterator in input || 'getReader' in input));
+}
+
+/** Whether a call failed because its token could not be renewed. It was not run: it may be sent again, later. */
+export function isUnavailable(error: unknown): boolean {
+  return metaOf(error)?.refresh === 'unavailable';
+}
+
+export function unavailableError<TRouter extends AnyRouter>(
+  renewal: Extract<Renewal, { kind: 'unavailable' }>,
+): TRPCClientError<TRouter> {
+  const { cause, retryAfterMs } = renewal;
+  return new TRPCClientError('The session could not be renewed: the server cannot be reached.', {
+    ...(cause instanceof Error && { cause }),
+    meta: { refresh: 'unavailable', retryAfterMs },
+  });
+}
+
+export function disposedError<TRouter extends AnyRouter>(): TRPCClientError<TRouter> {
+  return new TRPCClientError('The session was disposed of.', { meta: { refresh: 'superseded' } });
+}
+
+/** Says on the error itself, which stays the one that came up, why the link passes it on. */
+export function marked<TError extends { meta?: Record<string, unknown> | undefined }>(
+  error: TError,
+  refresh: 'exhausted' | 'superseded' | 'ended',
+): TError {
+  error.meta = { ...error.meta, refresh };
+  return error;
 }
