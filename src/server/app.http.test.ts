@@ -22,7 +22,7 @@ describe('an unexpected error', () => {
   test.each([true, false])('is bare for the caller and whole in the log (production: %s)', async (production) => {
     await using world = await testWorld({ production });
     const secret = 'SELECT * FROM users WHERE path = /etc/latchkey';
-    world.services.accounts.create = () => Promise.reject(new Error(secret));
+    world.services.accounts.prepare = () => Promise.reject(new Error(secret));
     const answer = await world.client().mutate('auth.register', {
       username: 'ada',
       email: 'ada@example.com',

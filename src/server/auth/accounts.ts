@@ -3,9 +3,15 @@ import { newPassword, type LoginInput, type RegisterInput, type User } from '../
 import { isCommonPassword } from './common-passwords.ts';
 import type { Overloaded, Passwords } from './passwords.ts';
 import type { Failed } from './sessions.ts';
-import { toUser, type AuthStore } from './store.ts';
+import { toUser, type Account, type AuthStore } from './store.ts';
 
 const overloaded = ({ retryAfter }: Overloaded): Failed => ({ failure: { code: 'overloaded', retryAfter } });
+
+/** Somebody whose account is still to be created: with their first session, so that there is both or neither. */
+export interface NewPerson {
+  user: User;
+  account: Account;
+}
 
 /** Creating accounts and checking passwords. Neither begins a session: that is sign-in.ts. */
 export function createAccounts(options: {
@@ -25,16 +31,28 @@ export function createAccounts(options: {
     return isCommonPassword(password) ? ['Many people use this password. Choose another one.'] : [];
   }
 
+  /**
+   * An account as it is to be created, with its password hashed.
+   * @param input as parsed by the shared schema @param network for whom: see address.ts
+   */
+  async function prepare({ username, email, password }: RegisterInput, network?: string): Promise<NewPerson | Failed> {
+    const objections = objectionsTo(password);
+    if (objections.length > 0) return { failure: { code: 'invalid_input', fields: { password: objections } } };
+    const hashed = await passwords.hash(password, network);
+    if (hashed.kind === 'overloaded') return overloaded(hashed);
+    const account = { id: randomUUID(), username, email, passwordHash: hashed.hash, createdAt: clock() };
+    return { user: toUser(account), account };
+  }
+
   return {
-    /** @param input as parsed by the shared schema @param network for whom: see address.ts */
-    async create({ username, email, password }: RegisterInput, network?: string): Promise<{ user: User } | Failed> {
-      const objections = objectionsTo(password);
-      if (objections.length > 0) return { failure: { code: 'invalid_input', fields: { password: objections } } };
-      const hashed = await passwords.hash(password, network);
-      if (hashed.kind === 'overloaded') return overloaded(hashed);
-      const account = { id: randomUUID(), username, email, passwordHash: hashed.hash, createdAt: clock() };
-      const outcome = await store.createAccount(account);
-      return outcome === 'created' ? { user: toUser(account) } : { failure: { code: outcome } };
+    prepare,
+
+    /** Creates an account that nobody is logged in to. @param input as parsed by the shared schema */
+    async create(input: RegisterInput): Promise<{ user: User } | Failed> {
+      const prepared = await prepare(input);
+      if ('failure' in prepared) return prepared;
+      const { kind } = await store.createAccount(prepared.account);
+      return kind === 'created' ? { user: prepared.user } : { failure: { code: kind } };
     },
 
     /** The same answer after the same work, whether the email is unknown or the password wrong. */

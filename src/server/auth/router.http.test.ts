@@ -316,6 +316,17 @@ describe('refreshing', () => {
   });
 });
 
+// Was open once: Whoever tried again was told that there was an account, which was theirs.
+test('a registration that cannot begin a session leaves no account', async () => {
+  await using world = await testWorld();
+  const { $client } = world.services.db;
+  $client.exec(`create trigger full before insert on sessions begin select raise(abort, 'no'); end`);
+  const person = { username: 'ada', email: 'ada@example.com', password: 'weaves algebraic patterns' };
+  expect((await world.client().mutate('auth.register', person)).status).toBe(500);
+  $client.exec('drop trigger full');
+  expect((await world.client().mutate('auth.register', person)).status).toBe(200);
+});
+
 describe('logging out', () => {
   test('ends the session at once, clears the cookie, and answers null', async () => {
     await using world = await testWorld();

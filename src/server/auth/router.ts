@@ -15,7 +15,7 @@ export const authRouter = router({
   register: cookieProcedure.input(registerInput).mutation(async ({ ctx, input }) => {
     const { throttle, accounts } = ctx.services;
     const network = networkOf(ctx.req.ip);
-    const proof = (await throttle.register(network)) ?? (await accounts.create(input, network));
+    const proof = (await throttle.register(network)) ?? (await accounts.prepare(input, network));
     return admit(ctx, 'registered', input.email, proof);
   }),
 

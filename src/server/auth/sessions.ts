@@ -3,8 +3,9 @@ import type { Grant, User } from '../../shared/auth.ts';
 import type { Failure, SessionEndReason } from '../../shared/failures.ts';
 import type { Policy, SessionRow } from './protocol.ts';
 import { purge } from './purge.ts';
+import type { NewPerson } from './accounts.ts';
 import type { AuthStore, Ended } from './store.ts';
-import type { RefreshClaims, Tokens } from './tokens.ts';
+import type { Tokens } from './tokens.ts';
 
 /** A person who called, and the session that they called with. */
 export interface Principal {
@@ -98,10 +99,29 @@ export function createSessions(options: {
     return { grant: grant(session, user, now, now), cookie: { token, lifetime } };
   }
 
-  /** Any token of ours that names a session, superseded or expired. @returns its claims */
-  function claimsOf(token: string, verify: Tokens['verifyRefresh']): RefreshClaims | undefined {
-    const verified = verify(token, clock());
-    return verified.kind === 'invalid' ? undefined : verified.claims;
+  /** The session that a token of ours names, be it superseded or expired. */
+  function named(token: string | undefined, verify: Tokens['verifyRefresh']): SessionRef | undefined {
+    const verified = token === undefined ? undefined : verify(token, clock());
+    if (verified === undefined || verified.kind === 'invalid') return undefined;
+    return { sessionId: verified.claims.sid, userId: verified.claims.sub };
+  }
+
+  function newSession(user: User, device: Device, now: number): SessionRow {
+    return {
+      id: randomUUID(),
+      userId: user.id,
+      generation: 1,
+      issuedAt: now,
+      proved: false,
+      previousIssuedAt: null,
+      createdAt: now,
+      lastSeenAt: now,
+      expiresAt: now + policy.sessionMaxAge,
+      endedAt: null,
+      endReason: null,
+      userAgent: device.userAgent?.slice(0, TEXT_MAX_LENGTH) ?? null,
+      ip: device.ip?.slice(0, TEXT_MAX_LENGTH) ?? null,
+    };
   }
 
   return {
@@ -111,27 +131,24 @@ export function createSessions(options: {
      */
     async start(user: User, device: Device, inPlaceOf: string | undefined): Promise<Issued> {
       const now = clock();
-      const session: SessionRow = {
-        id: randomUUID(),
-        userId: user.id,
-        generation: 1,
-        issuedAt: now,
-        proved: false,
-        previousIssuedAt: null,
-        createdAt: now,
-        lastSeenAt: now,
-        expiresAt: now + policy.sessionMaxAge,
-        endedAt: null,
-        endReason: null,
-        userAgent: device.userAgent?.slice(0, TEXT_MAX_LENGTH) ?? null,
-        ip: device.ip?.slice(0, TEXT_MAX_LENGTH) ?? null,
-      };
-      const old = inPlaceOf === undefined ? undefined : claimsOf(inPlaceOf, tokens.verifyRefresh);
-      const replaced = await store.createSession(session, old?.sid);
-      return {
-        ...issue(session, user, now),
-        replaced: replaced && old ? { sessionId: old.sid, userId: old.sub } : undefined,
-      };
+      const session = newSession(user, device, now);
+      const old = named(inPlaceOf, tokens.verifyRefresh);
+      const replaced = await store.createSession(session, old?.sessionId);
+      return { ...issue(session, user, now), replaced: replaced ? old : undefined };
+    },
+
+    /** The same for somebody whose account is created with it: both or neither. */
+    async startFirst(
+      { user, account }: NewPerson,
+      device: Device,
+      inPlaceOf: string | undefined,
+    ): Promise<Issued | Failed> {
+      const now = clock();
+      const session = newSession(user, device, now);
+      const old = named(inPlaceOf, tokens.verifyRefresh);
+      const created = await store.createAccount(account, { session, inPlaceOf: old?.sessionId });
+      if (created.kind !== 'created') return { failure: { code: created.kind } };
+      return { ...issue(session, user, now), replaced: created.replaced ? old : undefined };
     },
 
     /**
@@ -176,10 +193,7 @@ export function createSessions(options: {
      * decides where there is one, else the access token.
      */
     named(refreshToken: string | undefined, accessToken: string | undefined): SessionRef | undefined {
-      const claims =
-        (refreshToken === undefined ? undefined : claimsOf(refreshToken, tokens.verifyRefresh)) ??
-        (accessToken === undefined ? undefined : claimsOf(accessToken, tokens.verifyAccess));
-      return claims && { sessionId: claims.sid, userId: claims.sub };
+      return named(refreshToken, tokens.verifyRefresh) ?? named(accessToken, tokens.verifyAccess);
     },
 
     /** @returns whether this call ended it */

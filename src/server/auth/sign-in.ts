@@ -1,8 +1,9 @@
 import type { User } from '../../shared/auth.ts';
+import type { NewPerson } from './accounts.ts';
 import type { Device, Failed, Issued, Sessions } from './sessions.ts';
 
 /** What came of somebody's trying to prove who they are: by registering, with a password, later perhaps with a passkey. */
-export type Proof = { user: User } | Failed;
+export type Proof = NewPerson | { user: User } | Failed;
 
 /**
  * The one door: every way in ends here, and only here does a session begin.
@@ -14,5 +15,8 @@ export async function signIn(
   options: { device: Device; refreshToken: string | undefined },
 ): Promise<Issued | Failed> {
   if ('failure' in proof) return proof;
-  return sessions.start(proof.user, options.device, options.refreshToken);
+  const { device, refreshToken } = options;
+  return 'account' in proof
+    ? sessions.startFirst(proof, device, refreshToken)
+    : sessions.start(proof.user, device, refreshToken);
 }

@@ -72,7 +72,7 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
 
     describe('accounts', () => {
       test('are found by their email as they were created', async () => {
-        expect(await store.createAccount(anna())).toBe('created');
+        expect(await store.createAccount(anna())).toEqual({ kind: 'created', replaced: false });
         expect(await other.findAccountByEmail('anna@example.com')).toEqual(anna());
       });
 
@@ -87,27 +87,30 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       test('take a username once, without regard to case, and keep how it was written', async () => {
         await store.createAccount(anna({ username: 'Anna.B' }));
         const second = { ...bert(), username: 'aNNA.b' };
-        expect(await store.createAccount(second)).toBe('username_taken');
+        expect(await store.createAccount(second)).toEqual({ kind: 'username_taken' });
         expect(await store.findAccountByEmail(second.email)).toBeUndefined();
         expect((await store.findAccountByEmail('anna@example.com'))?.username).toBe('Anna.B');
       });
 
       test('do not take a username for another one by its signs', async () => {
         await store.createAccount(anna({ username: 'anna_b' }));
-        expect(await store.createAccount({ ...bert(), username: 'anna.b' })).toBe('created');
+        expect(await store.createAccount({ ...bert(), username: 'anna.b' })).toEqual({
+          kind: 'created',
+          replaced: false,
+        });
       });
 
       test('take an email once', async () => {
         await store.createAccount(anna());
-        expect(await store.createAccount({ ...bert(), email: 'anna@example.com' })).toBe('email_taken');
+        expect(await store.createAccount({ ...bert(), email: 'anna@example.com' })).toEqual({ kind: 'email_taken' });
         expect(await store.findAccountByEmail('anna@example.com')).toEqual(anna());
       });
 
       test('of which both are taken name the username, be it by one person or by two', async () => {
         await store.createAccount(anna());
         await store.createAccount(bert());
-        expect(await store.createAccount(anna({ id: 'again' }))).toBe('username_taken');
-        expect(await store.createAccount(anna({ id: 'mixed', username: 'BERT' }))).toBe('username_taken');
+        expect(await store.createAccount(anna({ id: 'again' }))).toEqual({ kind: 'username_taken' });
+        expect(await store.createAccount(anna({ id: 'mixed', username: 'BERT' }))).toEqual({ kind: 'username_taken' });
       });
 
       test('created at once under one name are one account', async () => {
@@ -115,8 +118,9 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
           world.servers[i % 2]!.createAccount(anna({ id: `anna${i}`, username: i % 2 ? 'ANNA' : 'anna' })),
         );
         const outcomes = await Promise.all(many);
-        expect(outcomes.filter((outcome) => outcome === 'created')).toHaveLength(1);
-        expect(new Set(outcomes)).toEqual(new Set(['created', 'username_taken']));
+        const kinds = outcomes.map(({ kind }) => kind);
+        expect(kinds.filter((kind) => kind === 'created')).toHaveLength(1);
+        expect(new Set(kinds)).toEqual(new Set(['created', 'username_taken']));
       });
     });
 
@@ -168,6 +172,32 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
         expect(await store.createSession(newSession(), 'old')).toBe(true);
         expect(await stored('old')).toBe('revoked');
         expect(await stored()).toEqual(newSession());
+      });
+
+      test('may be the first of an account that is created with them, in the place of another one', async () => {
+        await store.createSession(newSession({ id: 'old' }));
+        const carl = { ...bert(), id: 'carl', username: 'carl', email: 'carl@example.com' };
+        const session = newSession({ userId: 'carl' });
+        expect(await store.createAccount(carl, { session, inPlaceOf: 'old' })).toEqual({
+          kind: 'created',
+          replaced: true,
+        });
+        expect(await other.findAccountByEmail('carl@example.com')).toEqual(carl);
+        expect(await stored('session', 'carl')).toEqual(session);
+        expect(await stored('old')).toBe('revoked');
+      });
+
+      test('and accounts are created together or not at all', async () => {
+        await store.createSession(newSession({ id: 'old' }));
+        const carl = { ...bert(), id: 'carl', username: 'carl' };
+        const session = newSession({ userId: 'carl' });
+        expect(await store.createAccount(carl, { session, inPlaceOf: 'old' })).toEqual({ kind: 'email_taken' });
+        const broken = newSession({ id: 'old', userId: 'carl' });
+        const free = { ...carl, email: 'carl@example.com' };
+        await expect(store.createAccount(free, { session: broken, inPlaceOf: 'old' })).rejects.toThrow();
+        expect(await store.findAccountByEmail('carl@example.com')).toBeUndefined();
+        expect(await stored('session', 'carl')).toBe('expired');
+        expect(await stored('old')).toEqual(newSession({ id: 'old' }));
       });
 
       test('that cannot be created end nothing', async () => {

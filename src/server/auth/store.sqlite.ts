@@ -1,7 +1,7 @@
 import { and, eq, inArray, isNull, lt, sql } from 'drizzle-orm';
 import { isOutage, type SqliteDatabase } from '../database.sqlite.ts';
-import { judgeCall, judgeRedemption } from './protocol.ts';
-import { PURGED, toUser, type AuthStore, type Ended, type Live } from './store.ts';
+import { judgeCall, judgeRedemption, type SessionRow } from './protocol.ts';
+import { PURGED, toUser, type AccountCreated, type AuthStore, type Ended, type Live } from './store.ts';
 import { sessions, users } from './tables.sqlite.ts';
 
 /** The verbs on SQLite. Everything here is synchronous, so a verb without a transaction is still one step in a process. */
@@ -40,18 +40,26 @@ export function sqliteStore({ db, verb, relaxed }: SqliteDatabase): AuthStore {
     );
   }
 
+  /** In a transaction of the caller's. @returns whether there was a session to end */
+  function begin(first: SessionRow, inPlaceOf: string | undefined): boolean {
+    const replaced = inPlaceOf !== undefined && end(inPlaceOf, 'revoked', first.createdAt);
+    db.insert(sessions).values(first).run();
+    return replaced;
+  }
+
   const reused = (id: string, now: number): Ended => ({ kind: 'ended', reason: 'reused', now: end(id, 'reused', now) });
 
   return {
-    createAccount: verb((account) =>
+    createAccount: verb((account, first) =>
       db.transaction(
-        (tx) => {
+        (tx): AccountCreated => {
           const taken = (condition: ReturnType<typeof eq>) =>
             tx.select({ id: users.id }).from(users).where(condition).get() !== undefined;
-          if (taken(eq(sql`lower(${users.username})`, account.username.toLowerCase()))) return 'username_taken';
-          if (taken(eq(users.email, account.email))) return 'email_taken';
+          if (taken(eq(sql`lower(${users.username})`, account.username.toLowerCase())))
+            return { kind: 'username_taken' };
+          if (taken(eq(users.email, account.email))) return { kind: 'email_taken' };
           tx.insert(users).values(account).run();
-          return 'created';
+          return { kind: 'created', replaced: first !== undefined && begin(first.session, first.inPlaceOf) };
         },
         { behavior: 'immediate' },
       ),
@@ -66,16 +74,7 @@ export function sqliteStore({ db, verb, relaxed }: SqliteDatabase): AuthStore {
         .run();
     }),
 
-    createSession: verb((session, inPlaceOf) =>
-      db.transaction(
-        (tx) => {
-          const replaced = inPlaceOf !== undefined && end(inPlaceOf, 'revoked', session.createdAt);
-          tx.insert(sessions).values(session).run();
-          return replaced;
-        },
-        { behavior: 'immediate' },
-      ),
-    ),
+    createSession: verb((first, inPlaceOf) => db.transaction(() => begin(first, inPlaceOf), { behavior: 'immediate' })),
 
     redeem: verb((copy, now, policy) => {
       const redeemed = relaxed(() =>

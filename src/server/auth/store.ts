@@ -25,6 +25,15 @@ export interface Ended {
   now: boolean;
 }
 
+/** As for `createSession`. */
+export interface FirstSession {
+  session: SessionRow;
+  inPlaceOf?: string | undefined;
+}
+
+/** `replaced`: a session was ended in whose place the first one began. */
+export type AccountCreated = { kind: 'created'; replaced: boolean } | { kind: 'username_taken' | 'email_taken' };
+
 /** The session is not there: it was idle for so long that it has been purged. */
 export const PURGED: Ended = { kind: 'ended', reason: 'expired', now: false };
 
@@ -41,8 +50,8 @@ export type Recognized = Ended | ({ kind: 'good' } & Live);
  * proves its own rotation.
  */
 export interface AuthStore {
-  /** Synced. */
-  createAccount(account: Account): Promise<'created' | 'username_taken' | 'email_taken'>;
+  /** Synced. With its first session where one is given: both or neither. */
+  createAccount(account: Account, first?: FirstSession): Promise<AccountCreated>;
   /** @param email lower-cased */
   findAccountByEmail(email: string): Promise<Account | undefined>;
   /** Synced. Replaces the hash unless another one was set meanwhile. */

@@ -39,7 +39,6 @@ const refreshClaims = z.object(session);
 const accessClaims = z.object({ ...session, gat: date });
 /** A browser in which an account was signed in to: `sub` is the account's identifier, `jti` the browser's. See device.ts. */
 const deviceClaims = z.object({ ...registered, jti: z.string().min(1) });
-export type RefreshClaims = z.infer<typeof refreshClaims>;
 export type AccessClaims = z.infer<typeof accessClaims>;
 
 /**
