@@ -93,6 +93,10 @@ const content: RequestHandler = (req, _res, next) => {
 /** Strict: two passwords that are no UTF-8 would otherwise be read as the same one. */
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** No JSON, or no UTF-8. By its code, for a TypeError may be a mistake of ours. */
+const isMalformed = (error: unknown) =>
+  error instanceof SyntaxError || (error as { code?: unknown }).code === 'ERR_ENCODING_INVALID_ENCODED_DATA';
+
 /**
  * Read here for every call: tRPC would not look at the body of a procedure without an input, however large. And not with
  * `express.json`, which reads a body that is too large to its end, if it has one, before it says so.
@@ -109,8 +113,7 @@ const body: RequestHandler = async (req, res, next) => {
   } catch (error) {
     // What is left of the body is not read, so nothing can follow it on this connection.
     res.set('Connection', 'close');
-    const isMalformed = error instanceof SyntaxError || error instanceof TypeError;
-    next(isMalformed ? new Refusal({ code: 'invalid_input', fields: {} }) : error);
+    next(isMalformed(error) ? new Refusal({ code: 'invalid_input', fields: {} }) : error);
   }
 };
 
