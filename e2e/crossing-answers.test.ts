@@ -3,6 +3,7 @@ import { glance } from './support/attention.ts';
 import { sessionsOf } from './support/database.ts';
 import { ada, register, seesDashboardOf } from './support/people.ts';
 import { startProduct } from './support/server.ts';
+import { keepApart } from './support/tabs.ts';
 import { generationOf, refreshTokenOf } from './support/tokens.ts';
 import { visitor } from './support/visitor.ts';
 import { wireTo } from './support/wire.ts';
@@ -11,11 +12,7 @@ test('two tabs refresh with the same cookie, their answers come in reverse order
   await using server = await startProduct();
   await using wire = await wireTo(server);
   await using browser = await visitor(wire.url);
-  // Tabs that can neither wait for each other nor tell each other, so that they really race.
-  await browser.context.addInitScript(() => {
-    Object.defineProperty(navigator, 'locks', { value: undefined });
-    Object.defineProperty(globalThis, 'BroadcastChannel', { value: undefined });
-  });
+  await keepApart(browser.context);
   const first = await browser.tab();
   await register(first, ada);
   const second = await browser.tab();

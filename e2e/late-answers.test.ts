@@ -3,6 +3,7 @@ import { call } from './support/api.ts';
 import { sessionsOf } from './support/database.ts';
 import { ada, logOut, register, seesLogin } from './support/people.ts';
 import { startProduct } from './support/server.ts';
+import { keepApart } from './support/tabs.ts';
 import { refreshTokenOf } from './support/tokens.ts';
 import { visitor } from './support/visitor.ts';
 import { watchPages } from './support/witness.ts';
@@ -33,10 +34,7 @@ test('a tab that refreshes and hears nothing of the logout in another does not b
   await using server = await startProduct();
   await using wire = await wireTo(server);
   await using browser = await visitor(wire.url);
-  await browser.context.addInitScript(() => {
-    Object.defineProperty(navigator, 'locks', { value: undefined });
-    Object.defineProperty(globalThis, 'BroadcastChannel', { value: undefined });
-  });
+  await keepApart(browser.context);
   const page = await browser.tab();
   await register(page, ada);
   const other = await browser.tab();

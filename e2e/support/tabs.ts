@@ -1,4 +1,4 @@
-import type { Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
 import { createAccount } from './api.ts';
 import { register, seesDashboardOf, sendLogin, type Person } from './people.ts';
 import type { RunningServer } from './server.ts';
@@ -30,4 +30,12 @@ export async function twoTabs(server: RunningServer, browser: Visitor, person: P
   const second = await browser.tab();
   await seesDashboardOf(second, person);
   return [first, second];
+}
+
+/** From their next load on the tabs can neither wait for each other nor tell each other anything: they really race. */
+export async function keepApart(context: BrowserContext): Promise<void> {
+  await context.addInitScript(() => {
+    Object.defineProperty(navigator, 'locks', { value: undefined });
+    Object.defineProperty(globalThis, 'BroadcastChannel', { value: undefined });
+  });
 }
