@@ -176,7 +176,7 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
           }
         }
 
-        /** @returns whether the attempt that was refused had been good for a while, of which one proof only counts so often */
+        /** Whether the attempt that was refused had been good before. An event proves that too, but only so often in a row. */
         function countHealthy(): boolean {
           // Half a lifetime, for tokens so short that a good stream never stands longer.
           const enoughMs = Math.min(HEALTHY_MS, core.lifetimeMs() / 2);

@@ -36,6 +36,7 @@ export interface Token {
 export function createToken(grant: Grant, environment: SessionEnvironment, lead: Lead): Token {
   const { leadMs = Infinity, jitterMs = JITTER_MS } = lead;
   const lifetimeMs = grant.expiresIn * 1000;
+  // As long before as the app wants, where the token lives that long. Without a wish, or for shorter lives, what suits any.
   const dueMs =
     leadMs < lifetimeMs
       ? lifetimeMs - leadMs

@@ -96,7 +96,7 @@ const LOCK_MARGIN_MS = 2_000;
 const COOLDOWN = { baseMs: 1_000, maxMs: 30_000 };
 /** What the background waits at least after a failure, however short the rest is that an app wants. */
 const BACKGROUND_MIN_MS = 500;
-/** How long another tab gets to hand over a token that the marker says it has. */
+/** How long another tab gets to hand over a token that the marker says it has, or the lock that it has had. */
 const NEED_MS = 150;
 
 const READY: Renewal = { kind: 'ready' };

@@ -3,7 +3,7 @@ import { dictionary } from '@zxcvbn-ts/language-common';
 /** About fifty thousand, lower-cased, most frequent first (NIST SP 800-63B-4, section 3.1.1.2). */
 const common = new Set(dictionary['passwords-common']);
 
-/** Longer than this nobody types 1 after the other and calls it a password. In characters. */
+/** Longer patterns are not among the first to be tried. In characters. */
 const PATTERN_MAX_LENGTH = 12;
 const RUNS = ['abcdefghijklmnopqrstuvwxyz', '01234567890123456789'].flatMap((run) => [
   run,
