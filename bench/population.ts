@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { createPasswords } from '../src/server/auth/passwords.ts';
-import { createTokens } from '../src/server/auth/tokens.ts';
-import { openSqlite } from '../src/server/database.sqlite.ts';
+import { createPasswords } from '../src/server/auth/passwords/hash.ts';
+import { createTokens } from '../src/server/auth/sessions/tokens.ts';
+import { openSqlite } from '../src/server/db/sqlite.ts';
 import { secrets, temporaryFolder } from '../e2e/support/server.ts';
 
 export const PASSWORD = 'what everybody here has for a password';

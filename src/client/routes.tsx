@@ -1,11 +1,11 @@
 import { Navigate, type RouteObject } from 'react-router';
 import { GuestsOnly } from './auth/guests-only.tsx';
-import { LoginPage } from './auth/login-page.tsx';
-import { RegisterPage } from './auth/register-page.tsx';
+import { LoginPage } from './pages/login.tsx';
+import { RegisterPage } from './pages/register.tsx';
 import { RequireSession } from './auth/require-session.tsx';
-import { DashboardPage } from './dashboard/dashboard-page.tsx';
+import { DashboardPage } from './pages/dashboard.tsx';
 import { Layout } from './layout.tsx';
-import { NotFoundPage } from './not-found-page.tsx';
+import { NotFoundPage } from './pages/not-found.tsx';
 
 /** Pages for people who are logged in. Also the only ones that a login may lead back to. */
 const memberPages: RouteObject[] = [{ path: '/dashboard', element: <DashboardPage /> }];

@@ -2,12 +2,12 @@ import { getTRPCErrorShape, TRPCError } from '@trpc/server';
 import { createExpressMiddleware } from '@trpc/server/adapters/express';
 import { getHTTPStatusCodeFromError } from '@trpc/server/http';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
-import { deploymentAdvice } from './deployment-advice.ts';
-import { door } from './door.ts';
-import { failureFor, refusalFor } from './failure.ts';
-import { securityHeaders } from './headers.ts';
+import { deploymentAdvice } from './http/proxy-check.ts';
+import { door } from './http/request-guard.ts';
+import { failureFor, refusalFor } from './errors.ts';
+import { securityHeaders } from './http/security-headers.ts';
 import { appRouter } from './router.ts';
-import { noteError, noteProcedures, requestLog } from './request-log.ts';
+import { noteError, noteProcedures, requestLog } from './http/request-log.ts';
 import type { Services } from './services.ts';
 import { createContext } from './trpc.ts';
 

@@ -166,7 +166,7 @@ describe('the cookie', () => {
   // Was open once: U+00A0 is cut off like a space, but to a browser this is another name, which any host of
   // the domain may set: the prefix does not protect it.
   test.each(['\u00a0', '\ufeff'])('behind %j is another one', async (space) => {
-    const { tokenCookie } = await import('./auth/cookies.ts');
+    const { tokenCookie } = await import('./auth/sessions/cookies.ts');
     const request = { headers: { cookie: `a=b; ${space}${NAME}=evil` } } as Parameters<
       ReturnType<typeof tokenCookie>['read']
     >[0];

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { LIMITS } from './auth/throttle.ts';
+import { LIMITS } from './auth/limits/throttle.ts';
 
 const security = readFileSync(new URL('../../docs/security.md', import.meta.url), 'utf8');
 const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 };

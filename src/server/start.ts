@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { createApp } from './app.ts';
 import { developmentSecrets } from './development-secrets.ts';
 import { loadEnvFile, readSettings, type Settings } from './env.ts';
-import { createHttpServer, serve } from './http-server.ts';
+import { createHttpServer, serve } from './http/server.ts';
 import { createLog } from './log.ts';
-import { builtPage, developmentPage } from './page.ts';
+import { builtPage, developmentPage } from './http/spa.ts';
 import { createServices } from './services.ts';
 import { StartupError } from './startup-error.ts';
 

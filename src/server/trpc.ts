@@ -1,8 +1,8 @@
 import { initTRPC } from '@trpc/server';
 import type { CreateExpressContextOptions } from '@trpc/server/adapters/express';
-import type { Principal, Failed } from './auth/sessions.ts';
-import { failureFor, Refusal, refusalFor } from './failure.ts';
-import { requestIdOf } from './request-log.ts';
+import type { Principal, Failed } from './auth/sessions/sessions.ts';
+import { failureFor, Refusal, refusalFor } from './errors.ts';
+import { requestIdOf } from './http/request-log.ts';
 import type { Services } from './services.ts';
 
 /** What every procedure finds in `ctx`. */

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { openSqlite, type SqliteDatabase } from '../database.sqlite.ts';
+import { openSqlite, type SqliteDatabase } from '../db/sqlite.ts';
 import { createAccounts } from './accounts.ts';
-import { createPasswords } from './passwords.ts';
-import { sqliteStore } from './store.sqlite.ts';
-import type { AuthStore } from './store.ts';
+import { createPasswords } from './passwords/hash.ts';
+import { sqliteStore } from './store/sqlite/auth-store.ts';
+import type { AuthStore } from './store/auth-store.ts';
 
 // Threads and locks take their time on a machine that is busy with other tests.
 vi.setConfig({ testTimeout: 30_000 });

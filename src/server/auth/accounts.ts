@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { newPassword, type LoginInput, type RegisterInput, type User } from '../../shared/auth.ts';
-import { isCommonPassword } from './common-passwords.ts';
-import type { Overloaded, Passwords } from './passwords.ts';
-import type { Failed } from './sessions.ts';
-import { toUser, type Account, type AuthStore } from './store.ts';
+import { isCommonPassword } from './passwords/common-passwords.ts';
+import type { Overloaded, Passwords } from './passwords/hash.ts';
+import type { Failed } from './sessions/sessions.ts';
+import { toUser, type Account, type AuthStore } from './store/auth-store.ts';
 
 const overloaded = ({ retryAfter }: Overloaded): Failed => ({ failure: { code: 'overloaded', retryAfter } });
 

@@ -1,7 +1,7 @@
 import type { Request } from 'express';
-import { isOutage } from '../database.sqlite.ts';
+import { isOutage } from '../db/sqlite.ts';
 import type { Logger } from '../log.ts';
-import { networkOf } from './address.ts';
+import { networkOf } from './limits/client-network.ts';
 
 /** What an operator wants to find again. Refreshing is not among it: that happens all the time. */
 type AuditType =

@@ -4,7 +4,7 @@ import type { Grant } from '../../shared/auth.ts';
 import { failureOf } from '../../shared/failures.ts';
 import { appRouter, type AppRouter } from '../router.ts';
 import { testWorld, type TestClient } from '../testing/world.ts';
-import { LIMITS } from './throttle.ts';
+import { LIMITS } from './limits/throttle.ts';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
@@ -168,7 +168,7 @@ describe('logging in', () => {
       JSON.stringify(world.services.db.$client.prepare('select password_hash as hash from users').all());
     expect(dollars()).toContain('$2b$04$');
     // A hash of the same password at cost 5, as another setting would have left it.
-    const { createPasswords } = await import('./passwords.ts');
+    const { createPasswords } = await import('./passwords/hash.ts');
     const passwords = createPasswords({ cost: 5, onBadHash: () => expect.unreachable() });
     const hashed = await passwords.hash(password);
     await passwords.close();

@@ -2,11 +2,11 @@ import type { Request } from 'express';
 import { z } from 'zod';
 import { loginInput, registerInput } from '../../shared/auth.ts';
 import { protectedProcedure, publicProcedure, refuse, router, type Context } from '../trpc.ts';
-import { networkOf } from './address.ts';
-import { sessionEvents } from './session-events.ts';
-import type { Device, Failed, Issued } from './sessions.ts';
+import { networkOf } from './limits/client-network.ts';
+import { sessionEvents } from './sessions/events.ts';
+import type { Device, Failed, Issued } from './sessions/sessions.ts';
 import { signIn, type Proof } from './sign-in.ts';
-import { identifierOf } from './throttle.ts';
+import { identifierOf } from './limits/throttle.ts';
 
 /** For procedures that touch the cookie: two of them in one request would race for it, and a stream has sent its headers. */
 const cookieProcedure = publicProcedure.meta({ alone: true });

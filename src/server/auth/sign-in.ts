@@ -1,6 +1,6 @@
 import type { User } from '../../shared/auth.ts';
 import type { NewPerson } from './accounts.ts';
-import type { Device, Failed, Issued, Sessions } from './sessions.ts';
+import type { Device, Failed, Issued, Sessions } from './sessions/sessions.ts';
 
 /** What came of somebody's trying to prove who they are: by registering, with a password, later perhaps with a passkey. */
 export type Proof = NewPerson | { user: User } | Failed;

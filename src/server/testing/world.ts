@@ -3,7 +3,7 @@ import pino from 'pino';
 import type { Grant } from '../../shared/auth.ts';
 import { failureOf, type Failure } from '../../shared/failures.ts';
 import { createApp } from '../app.ts';
-import { createHttpServer, serve } from '../http-server.ts';
+import { createHttpServer, serve } from '../http/server.ts';
 import type { Settings } from '../env.ts';
 import { createServices, type Services } from '../services.ts';
 

@@ -1,0 +1,43 @@
+import { zodResolver } from '@hookform/resolvers/zod';
+import { useForm } from 'react-hook-form';
+import { useLocation } from 'react-router';
+import { loginInput } from '../../shared/auth.ts';
+import { Field } from '../ui/field.tsx';
+import { Form } from '../ui/form.tsx';
+import { PasswordField } from '../ui/password-field.tsx';
+import { TextLink } from '../ui/text-link.tsx';
+import { Doorway } from '../auth/auth-layout.tsx';
+import { EndNotice } from '../auth/signed-out-notice.tsx';
+import { showFailure } from '../ui/form-errors.ts';
+import { logIn } from '../auth/sign-in.ts';
+
+export function LoginPage() {
+  const { search } = useLocation();
+  const form = useForm({ resolver: zodResolver(loginInput), defaultValues: { email: '', password: '' } });
+  const { errors, isSubmitting } = form.formState;
+  const submit = form.handleSubmit((input) => logIn(input).catch((error: unknown) => showFailure(form, error)));
+
+  return (
+    <Doorway title="Log in" heading="Good to see you again">
+      {errors.root === undefined && <EndNotice />}
+      <Form onSubmit={(event) => void submit(event)} busy={isSubmitting} problem={errors.root?.message} action="Log in">
+        <Field
+          label="Email"
+          type="email"
+          autoComplete="username"
+          error={errors.email?.message}
+          {...form.register('email')}
+        />
+        <PasswordField
+          label="Password"
+          autoComplete="current-password"
+          error={errors.password?.message}
+          {...form.register('password')}
+        />
+      </Form>
+      <p className="text-muted">
+        New here? <TextLink to={{ pathname: '/register', search }}>Create an account</TextLink>
+      </p>
+    </Doorway>
+  );
+}

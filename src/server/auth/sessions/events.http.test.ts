@@ -1,0 +1,129 @@
+import { createTRPCClient, httpSubscriptionLink } from '@trpc/client';
+import { EventSource } from 'eventsource';
+import { describe, expect, test } from 'vitest';
+import { failureOf, type Failure } from '../../../shared/failures.ts';
+import type { AppRouter } from '../../router.ts';
+import { testWorld, type World } from '../../testing/world.ts';
+
+/** Subscribes as a page does, and hands out what comes, one thing after the other. */
+function listen(world: World, accessToken: string | undefined, lastEventId?: string) {
+  const client = createTRPCClient<AppRouter>({
+    links: [
+      httpSubscriptionLink({
+        url: `${world.url}/trpc`,
+        EventSource,
+        eventSourceOptions: {
+          fetch: (url, init) =>
+            fetch(url, { ...init, headers: { ...init.headers, authorization: `Bearer ${accessToken}` } }),
+        },
+      }),
+    ],
+  });
+  type Happening = { id: string; username: string } | { failure: Failure | undefined };
+  const happened: Happening[] = [];
+  let wake = () => {};
+  const note = (happening: Happening) => {
+    happened.push(happening);
+    wake();
+  };
+  const subscription = client.auth.sessionEvents.subscribe(
+    { lastEventId },
+    {
+      onData: ({ id, data }) => note({ id, username: data.user.username }),
+      onError: (error) => note({ failure: failureOf(error) }),
+    },
+  );
+  return {
+    async next(): Promise<Happening> {
+      for (;;) {
+        const happening = happened.shift();
+        if (happening !== undefined) return happening;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+    [Symbol.dispose]: () => subscription.unsubscribe(),
+  };
+}
+
+const rename = (world: World, username: string) =>
+  world.services.db.$client.prepare('update users set username = ?').run(username);
+
+describe('the stream of a session', () => {
+  test('is not to be stored: it says who somebody is', async () => {
+    await using world = await testWorld();
+    const { accessToken } = await world.client().register();
+    const controller = new AbortController();
+    const { headers } = await fetch(`${world.url}/trpc/auth.sessionEvents`, {
+      headers: { accept: 'text/event-stream', authorization: `Bearer ${accessToken}` },
+      signal: controller.signal,
+    });
+    controller.abort();
+    expect(headers.get('content-type')).toBe('text/event-stream');
+    expect(headers.get('cache-control')).toBe('no-store, no-transform');
+  });
+
+  test('tells who the user is now, and again when that has changed', async () => {
+    await using world = await testWorld();
+    const { accessToken } = await world.client().register('ada');
+    using stream = listen(world, accessToken);
+    expect(await stream.next()).toMatchObject({ username: 'ada' });
+    rename(world, 'lovelace');
+    expect(await stream.next()).toMatchObject({ username: 'lovelace' });
+  });
+
+  test('resumes without a gap and without a repetition', async () => {
+    await using world = await testWorld();
+    const { accessToken } = await world.client().register('ada');
+    using first = listen(world, accessToken);
+    const { id } = (await first.next()) as { id: string };
+    rename(world, 'lovelace');
+    using second = listen(world, accessToken, id);
+    expect(await second.next()).toMatchObject({ username: 'lovelace' });
+    rename(world, 'ada');
+    using third = listen(world, accessToken, id);
+    rename(world, 'countess');
+    expect(await third.next()).toMatchObject({ username: 'countess' });
+  });
+
+  test.each([
+    ['logging out', 'revoked'],
+    ['reuse', 'reused'],
+  ] as const)('ends when the session does, by %s', async (how, reason) => {
+    await using world = await testWorld();
+    const client = world.client();
+    const { accessToken } = await client.register();
+    using stream = listen(world, accessToken);
+    await stream.next();
+    if (how === 'logging out') await client.mutate('auth.logout');
+    else world.services.db.$client.exec("update sessions set ended_at = 1, end_reason = 'reused'");
+    expect(await stream.next()).toEqual({ failure: { code: 'session_ended', reason } });
+  });
+
+  test('ends when its token expires', async () => {
+    await using world = await testWorld();
+    const { accessToken } = await world.client().register();
+    using stream = listen(world, accessToken);
+    await stream.next();
+    world.clock.advance(15 * 60_000);
+    expect(await stream.next()).toEqual({ failure: { code: 'access_token_expired' } });
+  });
+
+  test('is for people who are logged in, and not for any number of pages', async () => {
+    await using world = await testWorld();
+    using stranger = listen(world, 'a.b.c');
+    expect(await stranger.next()).toEqual({ failure: { code: 'access_token_invalid' } });
+    const { accessToken } = await world.client().register('ada');
+    const streams = Array.from({ length: 10 }, () => listen(world, accessToken));
+    for (const stream of streams) expect(await stream.next()).toMatchObject({ username: 'ada' });
+    using eleventh = listen(world, accessToken);
+    expect(await eleventh.next()).toEqual({ failure: { code: 'rate_limited', retryAfter: 5 } });
+    for (const stream of streams) stream[Symbol.dispose]();
+    // The server notices that a client has gone when its connection closes.
+    for (;;) {
+      using again = listen(world, accessToken);
+      if ('username' in (await again.next())) break;
+    }
+  });
+});
