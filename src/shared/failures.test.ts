@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { failureOf, sentenceOf, sentenceOfEnd, sessionEndReasons, type Failure, type FailureCode } from './failures.ts';
+import {
+  failureOf,
+  failureMessage,
+  sessionEndMessage,
+  sessionEndReasons,
+  type Failure,
+  type FailureCode,
+} from './failures.ts';
 
 /** One of each, so that a code that is added and not thought of here is a type error. */
 const examples: { [Code in FailureCode]: Extract<Failure, { code: Code }> } = {
@@ -26,7 +33,7 @@ describe.each(Object.values(examples))('$code', (failure) => {
   });
 
   test('has a sentence, which says nothing of codes', () => {
-    const sentence = sentenceOf(failure);
+    const sentence = failureMessage(failure);
     expect(sentence).toMatch(/^[A-Z].*[.]$/);
     expect(sentence).not.toMatch(/_|undefined|null|NaN|token/i);
   });
@@ -64,11 +71,11 @@ test('fields that a newer server adds do not matter', () => {
 });
 
 test('every end of a session has its sentence, and the ways of not having one share theirs', () => {
-  const sentences = sessionEndReasons.map((reason) => sentenceOf({ code: 'session_ended', reason }));
-  expect(sentences).toEqual(sessionEndReasons.map(sentenceOfEnd));
+  const sentences = sessionEndReasons.map((reason) => failureMessage({ code: 'session_ended', reason }));
+  expect(sentences).toEqual(sessionEndReasons.map(sessionEndMessage));
   expect(new Set(sentences).size).toBe(sessionEndReasons.length - 1);
-  expect(sentenceOfEnd('none')).toBe(sentenceOfEnd('invalid'));
-  expect(sentenceOfEnd('reused')).toContain('change your password');
+  expect(sessionEndMessage('none')).toBe(sessionEndMessage('invalid'));
+  expect(sessionEndMessage('reused')).toContain('change your password');
 });
 
 test.each([
@@ -83,5 +90,5 @@ test.each([
   [3_600, '60 minutes'],
 ])('%d seconds to wait are said as: %s', (retryAfter, words) => {
   for (const code of ['rate_limited', 'overloaded'] as const)
-    expect(sentenceOf({ code, retryAfter })).toContain(`in ${words}.`);
+    expect(failureMessage({ code, retryAfter })).toContain(`in ${words}.`);
 });

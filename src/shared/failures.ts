@@ -8,7 +8,7 @@ const retryAfter = z.number().nonnegative();
 
 /**
  * Every outcome of a call that is expected to go wrong, as it travels in `error.data.failure`.
- * Codes are the contract, sentences are the client's: see `sentenceOf`.
+ * Codes are the contract, sentences are the client's: see `failureMessage`.
  */
 const failureSchema = z.discriminatedUnion('code', [
   z.object({ code: z.literal('invalid_input'), fields: z.record(z.string(), z.array(z.string())) }),
@@ -41,7 +41,7 @@ export function failureOf(error: unknown): Failure | undefined {
 }
 
 /** What a person reads. One plain sentence per failure, saying what to do where there is something to do. */
-export function sentenceOf(failure: Failure): string {
+export function failureMessage(failure: Failure): string {
   switch (failure.code) {
     case 'invalid_input':
       return 'Please check what you have entered.';
@@ -56,7 +56,7 @@ export function sentenceOf(failure: Failure): string {
     case 'access_token_invalid':
       return 'Please log in to continue.';
     case 'session_ended':
-      return sentenceOfEnd(failure.reason);
+      return sessionEndMessage(failure.reason);
     case 'rate_limited':
       return `Too many attempts. Please try again in ${inWords(failure.retryAfter)}.`;
     case 'overloaded':
@@ -72,7 +72,7 @@ export function sentenceOf(failure: Failure): string {
 }
 
 /** What a person reads on the login page when their session has ended. */
-export function sentenceOfEnd(reason: SessionEndReason): string {
+export function sessionEndMessage(reason: SessionEndReason): string {
   switch (reason) {
     case 'none':
     case 'invalid':

@@ -8,7 +8,7 @@ interface DoorwayProps {
 }
 
 /** The frame of the pages that lead in. */
-export function Doorway({ title, heading, children }: DoorwayProps) {
+export function AuthLayout({ title, heading, children }: DoorwayProps) {
   return (
     <div className="grid grow items-stretch gap-16 lg:grid-cols-[minmax(0,26rem)_1fr]">
       <div className="mx-auto flex w-full max-w-104 flex-col gap-8">

@@ -1,20 +1,20 @@
 import { useSearchParams } from 'react-router';
-import { sentenceOfEnd, sessionEndReasons } from '../../shared/failures.ts';
+import { sessionEndMessage, sessionEndReasons } from '../../shared/failures.ts';
 import { Notice } from '../ui/notice.tsx';
 import { useSession } from './use-session.ts';
 
 /** On the login page: why the person is here, where they might wonder. */
-export function EndNotice() {
+export function SignedOutNotice() {
   const state = useSession();
   const [params] = useSearchParams();
   const reason = state.status === 'signed-out' ? state.reason : undefined;
-  const sentence = sentenceOf(reason, params.has('redirectTo'));
+  const sentence = failureMessage(reason, params.has('redirectTo'));
   return sentence === undefined ? null : <Notice tone="calm">{sentence}</Notice>;
 }
 
-function sentenceOf(reason: string | undefined, wasSentHere: boolean): string | undefined {
+function failureMessage(reason: string | undefined, wasSentHere: boolean): string | undefined {
   if (reason === 'logout') return 'You have logged out.';
   const told = sessionEndReasons.find((known) => known === reason) ?? 'none';
   // Whoever came by themselves need not be told to log in.
-  return (told === 'none' || told === 'invalid') && !wasSentHere ? undefined : sentenceOfEnd(told);
+  return (told === 'none' || told === 'invalid') && !wasSentHere ? undefined : sessionEndMessage(told);
 }

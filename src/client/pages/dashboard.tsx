@@ -1,6 +1,6 @@
 import type { User } from '../../shared/auth.ts';
 import { trpc } from '../api/client.ts';
-import { sentenceOfError } from '../ui/error-message.ts';
+import { errorMessage } from '../ui/error-message.ts';
 import { Button } from '../ui/button.tsx';
 import { Loading } from '../ui/loading.tsx';
 import { Notice } from '../ui/notice.tsx';
@@ -14,7 +14,7 @@ export function DashboardPage() {
         <Account user={me.data} />
       ) : me.error ? (
         <div className="mt-6 flex flex-col items-start gap-4">
-          <Notice tone="problem">{sentenceOfError(me.error)}</Notice>
+          <Notice tone="problem">{errorMessage(me.error)}</Notice>
           <Button kind="quiet" busy={me.isFetching} onClick={() => void me.refetch()}>
             Try again
           </Button>

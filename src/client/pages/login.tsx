@@ -6,20 +6,20 @@ import { Field } from '../ui/field.tsx';
 import { Form } from '../ui/form.tsx';
 import { PasswordField } from '../ui/password-field.tsx';
 import { TextLink } from '../ui/text-link.tsx';
-import { Doorway } from '../auth/auth-layout.tsx';
-import { EndNotice } from '../auth/signed-out-notice.tsx';
-import { showFailure } from '../ui/form-errors.ts';
+import { AuthLayout } from '../auth/auth-layout.tsx';
+import { SignedOutNotice } from '../auth/signed-out-notice.tsx';
+import { showFormErrors } from '../ui/form-errors.ts';
 import { logIn } from '../auth/sign-in.ts';
 
 export function LoginPage() {
   const { search } = useLocation();
   const form = useForm({ resolver: zodResolver(loginInput), defaultValues: { email: '', password: '' } });
   const { errors, isSubmitting } = form.formState;
-  const submit = form.handleSubmit((input) => logIn(input).catch((error: unknown) => showFailure(form, error)));
+  const submit = form.handleSubmit((input) => logIn(input).catch((error: unknown) => showFormErrors(form, error)));
 
   return (
-    <Doorway title="Log in" heading="Good to see you again">
-      {errors.root === undefined && <EndNotice />}
+    <AuthLayout title="Log in" heading="Good to see you again">
+      {errors.root === undefined && <SignedOutNotice />}
       <Form onSubmit={(event) => void submit(event)} busy={isSubmitting} problem={errors.root?.message} action="Log in">
         <Field
           label="Email"
@@ -38,6 +38,6 @@ export function LoginPage() {
       <p className="text-muted">
         New here? <TextLink to={{ pathname: '/register', search }}>Create an account</TextLink>
       </p>
-    </Doorway>
+    </AuthLayout>
   );
 }

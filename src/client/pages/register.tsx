@@ -6,8 +6,8 @@ import { Field } from '../ui/field.tsx';
 import { Form } from '../ui/form.tsx';
 import { PasswordField } from '../ui/password-field.tsx';
 import { TextLink } from '../ui/text-link.tsx';
-import { Doorway } from '../auth/auth-layout.tsx';
-import { showFailure } from '../ui/form-errors.ts';
+import { AuthLayout } from '../auth/auth-layout.tsx';
+import { showFormErrors } from '../ui/form-errors.ts';
 import { createAccount } from '../auth/sign-in.ts';
 
 export function RegisterPage() {
@@ -17,10 +17,12 @@ export function RegisterPage() {
     defaultValues: { username: '', email: '', password: '' },
   });
   const { errors, isSubmitting } = form.formState;
-  const submit = form.handleSubmit((input) => createAccount(input).catch((error: unknown) => showFailure(form, error)));
+  const submit = form.handleSubmit((input) =>
+    createAccount(input).catch((error: unknown) => showFormErrors(form, error)),
+  );
 
   return (
-    <Doorway title="Create account" heading="Create your account">
+    <AuthLayout title="Create account" heading="Create your account">
       <Form
         onSubmit={(event) => void submit(event)}
         busy={isSubmitting}
@@ -55,6 +57,6 @@ export function RegisterPage() {
       <p className="text-muted">
         Already have an account? <TextLink to={{ pathname: '/login', search }}>Log in instead</TextLink>
       </p>
-    </Doorway>
+    </AuthLayout>
   );
 }

@@ -1,12 +1,12 @@
-import { failureOf, sentenceOf } from '../../shared/failures.ts';
+import { failureOf, failureMessage } from '../../shared/failures.ts';
 
 /**
  * What a person reads when a call did not work, expected or not.
  * @param error anything that a call has thrown
  */
-export function sentenceOfError(error: unknown): string {
+export function errorMessage(error: unknown): string {
   const failure = failureOf(error);
-  if (failure) return sentenceOf(failure);
+  if (failure) return failureMessage(failure);
   return answered(error)
     ? 'Something went wrong on our side. Please try again.'
     : 'We cannot reach the server. Check your connection and try again.';

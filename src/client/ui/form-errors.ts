@@ -1,12 +1,12 @@
 import type { FieldValues, Path, UseFormReturn } from 'react-hook-form';
-import { failureOf, sentenceOf } from '../../shared/failures.ts';
-import { sentenceOfError } from './error-message.ts';
+import { failureOf, failureMessage } from '../../shared/failures.ts';
+import { errorMessage } from './error-message.ts';
 
 /** Puts what the server refused beside the field that is at fault, or else above the form, and moves the focus there. */
-export function showFailure<Input extends FieldValues>(form: UseFormReturn<Input>, error: unknown): void {
+export function showFormErrors<Input extends FieldValues>(form: UseFormReturn<Input>, error: unknown): void {
   const known = Object.keys(form.getValues());
   const faults = Object.entries(faultsOf(error)).filter(([name]) => known.includes(name));
-  if (faults.length === 0) form.setError('root', { message: sentenceOfError(error) });
+  if (faults.length === 0) form.setError('root', { message: errorMessage(error) });
   for (const [index, [name, message]] of faults.entries())
     form.setError(name as Path<Input>, { message }, { shouldFocus: index === 0 });
 }
@@ -17,9 +17,9 @@ function faultsOf(error: unknown): Record<string, string | undefined> {
     case 'invalid_input':
       return Object.fromEntries(Object.entries(failure.fields).map(([name, [first]]) => [name, first]));
     case 'username_taken':
-      return { username: sentenceOf(failure) };
+      return { username: failureMessage(failure) };
     case 'email_taken':
-      return { email: sentenceOf(failure) };
+      return { email: failureMessage(failure) };
     default:
       return {};
   }

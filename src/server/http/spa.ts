@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler, Router } from 'express';
 import { StartupError } from '../startup-error.ts';
 
-const CLIENT = fileURLToPath(new URL('../../dist/client', import.meta.url));
+const CLIENT = fileURLToPath(new URL('../../../dist/client', import.meta.url));
 const CONFIG = fileURLToPath(new URL('../../../vite.config.ts', import.meta.url));
 
 /** Serves the client. */
