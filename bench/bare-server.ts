@@ -1,4 +1,4 @@
-// What everything is measured against: tRPC on Express, and nothing else. One procedure that answers as `auth.me` does.
+// The baseline: tRPC on the stock Express adapter, with one procedure that answers what `auth.me` does.
 import type { AddressInfo } from 'node:net';
 import { initTRPC } from '@trpc/server';
 import { createExpressMiddleware } from '@trpc/server/adapters/express';

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build, type Rolldown } from 'vite';
 
-/** Whose code a source is, by its path; the first that fits. */
+/** The owner of a source file, by its path: the first match counts. */
 const OWNERS: [name: string, pattern: RegExp][] = [
   [
     'React, React DOM, react-router',
@@ -12,22 +12,19 @@ const OWNERS: [name: string, pattern: RegExp][] = [
   ['TanStack Query, tRPC, EventSource', /node_modules\/(@tanstack|@trpc|eventsource|eventsource-parser)\//],
   ['zod, react-hook-form', /node_modules\/(zod|react-hook-form|@hookform)\//],
   ['other packages', /node_modules\//],
-  [
-    'the session and the refresh link',
-    /src\/client\/api\/(session(-(core|environment|logout|rest|tabs|token))?|refresh-(link|outcome)|link-errors)\.ts$/,
-  ],
-  ['all other code of ours', /src\//],
+  ['session and refresh link', /src\/client\/api\/(session\/|refresh-link\.ts$)/],
+  ['the rest of the app', /src\//],
 ];
 
 export interface BundleSizes {
-  /** Bytes of all scripts and styles, each gzipped as it is served. */
+  /** Total bytes, each file gzipped as it is served. */
   scripts: number;
   styles: number;
-  /** By owner: bytes of its share of the minified scripts, gzipped by itself. They add up to a little more than the whole. */
+  /** Bytes by owner: its share of the minified scripts, gzipped separately, so the sum is a little more than `scripts`. */
   shares: Record<string, number>;
 }
 
-/** Builds the client as `npm run build` does, in memory, and takes it apart by its source maps. */
+/** Builds the client in memory as `npm run build` does, and attributes its bytes by source map. */
 export async function measureBundle(): Promise<BundleSizes> {
   const result = (await build({
     configFile: fileURLToPath(new URL('../vite.config.ts', import.meta.url)),
@@ -46,7 +43,7 @@ export async function measureBundle(): Promise<BundleSizes> {
   return sizes;
 }
 
-/** The text of a minified file, shared out by whose source each character comes from. */
+/** Splits the text of a minified file by the owner of the source that each character comes from. */
 function sharesOf({ code, map }: Rolldown.OutputChunk): Record<string, string> {
   const texts: Record<string, string> = {};
   if (map === null) return texts;

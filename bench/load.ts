@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
-/** One HTTP/1.1 request, as it goes over the wire. */
+/** Serializes an HTTP/1.1 request. */
 export function toRequest(
   port: number,
   path: string,
@@ -19,8 +19,8 @@ export function toRequest(
 }
 
 /**
- * A connection that is kept alive, one request after the other. By hand and not with an HTTP client, which would need more
- * of the machine than the server that is measured.
+ * Opens a keep-alive connection that sends one request at a time. Written by hand because an HTTP client would use more CPU
+ * than the server under test.
  */
 async function openConnection(port: number) {
   const socket: Socket = connect(port, 'localhost').setNoDelay(true);
@@ -41,7 +41,7 @@ async function openConnection(port: number) {
   socket.on('error', (error) => settle.reject(error));
   socket.on('close', () => settle.reject(new Error('The server closed the connection.')));
   return {
-    /** @returns the status */
+    /** @returns the HTTP status */
     send(request: Buffer): Promise<number> {
       const { promise, resolve, reject } = Promise.withResolvers<number>();
       settle = { resolve, reject };
@@ -53,18 +53,18 @@ async function openConnection(port: number) {
 }
 
 export interface Load {
-  /** Answers with 200 in a second. */
+  /** Responses with status 200 per second. */
   perSecond: number;
-  /** All latencies, sorted, in milliseconds. */
+  /** All latencies in milliseconds, ascending. */
   latencies: number[];
-  /** How many answers had which status. */
+  /** Number of responses by status. */
   statuses: Record<number, number>;
 }
 
 /**
- * Sends requests over `connections` connections, each as soon as the one before is answered.
- * @param next makes a request; undefined where there are no more
- * @param options.seconds when to stop
+ * Sends requests over `connections` connections; each sends its next request as soon as the last one is answered.
+ * @param next returns the next request, or undefined when there are none left
+ * @param options.seconds how long to go on
  */
 export async function load(
   port: number,
@@ -95,7 +95,7 @@ export async function load(
   return { perSecond: (statuses[200] ?? 0) / elapsed, latencies, statuses };
 }
 
-/** @param sorted ascending */
+/** @param sorted in ascending order */
 export const percentile = (sorted: readonly number[], percent: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))] ?? Number.NaN;
 

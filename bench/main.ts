@@ -8,14 +8,13 @@ import { requestsUntilWhole } from './expired-page.ts';
 import { load, median, percentile, toRequest } from './load.ts';
 import { accessTokenOf, emailOf, hashOf, PASSWORD, population, refreshTokenOf } from './population.ts';
 
-// What DESIGN.md, section 5, asks for. Absolute figures are those of the machine and of what else it does at the moment; the
-// ratios are between what was measured in turns, in the same run.
+// Absolute figures depend on the machine and its load. The ratios do not: both sides are measured alternately, in one run.
 
 const { values: options } = parseArgs({
   options: {
-    /** Refreshes on a database of a million sessions too; it takes a minute to make. */
+    /** Also measure refreshes with a million sessions, which take a minute to create. */
     million: { type: 'boolean', default: false },
-    /** How long each load lasts, in seconds. */
+    /** Duration of each load, in seconds. */
     seconds: { type: 'string', default: '3' },
   },
 });
@@ -25,9 +24,9 @@ const CONNECTIONS = 8;
 const PEOPLE = 20_000;
 const MILLION = 1_000_000;
 const COST = 12;
-/** Each person may be guessed ten times before they have to wait, so everybody is guessed once. */
+/** Logins to refuse. Each is for another account: an account is slowed down after ten wrong passwords. */
 const GUESSES = 40;
-/** Widths of the table, in characters. */
+/** Column widths of the table, in characters. */
 const FIRST_COLUMN = 76;
 const COLUMN = 16;
 
@@ -38,14 +37,14 @@ const report = (what: string, ...figures: string[]) => {
   process.stdout.write(`${[what.padEnd(FIRST_COLUMN), ...cells].join('').trimEnd()}\n`);
 };
 
-/** Resident memory. Only Linux tells it without a tool. */
+/** Resident memory, on Linux only: elsewhere it would take an external tool. */
 async function memoryOf({ pid }: RunningServer): Promise<string> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   const kb = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]);
   return Number.isNaN(kb) ? 'unknown' : `${round(kb / 1024)} MB`;
 }
 
-/** From the start of the process to its first answer, in milliseconds. */
+/** Time from starting the process to its first response, in milliseconds. */
 async function firstAnswer(start: () => Promise<RunningServer>, path: string): Promise<number> {
   const began = performance.now();
   await using server = await start();
@@ -62,12 +61,12 @@ async function startTimes(): Promise<void> {
     ours.push(await firstAnswer(startProduct, '/readyz'));
   }
   const times = [median(bare), median(ours)];
-  report('from start to the first answer', ...times.map((ms) => `${round(ms)} ms`), ratio(times));
+  report('start to first response', ...times.map((ms) => `${round(ms)} ms`), ratio(times));
 }
 
 const ratio = ([bare = 0, ours = 0]: number[]) => `${(ours / bare).toFixed(2)} ×`;
 
-/** Loads two servers in turns, so that what else the machine does meets both. */
+/** Loads two servers alternately, so that other work on the machine affects both alike. */
 async function compare(what: string, sides: [port: number, request: Buffer][]): Promise<void> {
   const rates: number[][] = sides.map(() => []);
   for (let number = 0; number < ROUNDS; number++)
@@ -83,12 +82,12 @@ async function compare(what: string, sides: [port: number, request: Buffer][]): 
   report(what, ...medians.map((rate) => `${round(rate)}/s`), ratio(medians));
 }
 
-/** @param count of sessions in the database */
+/** @param count number of sessions in the database */
 async function refreshes(count: number): Promise<void> {
   await using people = await population(count);
   const { folder, sessions } = people;
   await using server = await startProduct({ folder });
-  // From all over the table. Each once: the second refresh of a session within a minute would be a rest.
+  // Spread over the whole table. Each session once: a second refresh within a minute would not rotate.
   const step = Math.max(1, Math.floor(count / PEOPLE));
   const requests = sessions
     .filter((_session, index) => index % step === 0)
@@ -102,10 +101,10 @@ async function refreshes(count: number): Promise<void> {
   const result = await load(server.port, () => requests[index++], { connections: CONNECTIONS, seconds: SECONDS });
   if (Object.keys(result.statuses).some((status) => status !== '200')) throw new Error(JSON.stringify(result.statuses));
   const p99 = `p99 ${round(percentile(result.latencies, 99), 1)} ms`;
-  report(`refreshes, of ${round(count)} sessions`, '', `${round(result.perSecond)}/s`, p99);
+  report(`refreshes, with ${round(count)} sessions`, '', `${round(result.perSecond)}/s`, p99);
 }
 
-/** How many hashes one core computes in a second, with nothing else to do. */
+/** Hashes per second of one otherwise idle core. */
 function hashesPerSecond(hash: string): number {
   const began = performance.now();
   let count = 0;
@@ -144,13 +143,13 @@ async function logins(): Promise<void> {
   );
   const milliseconds = [idle, busy].map(({ latencies }) => percentile(latencies, 99));
   report(
-    'p99 of auth.me, idle and while logins saturate',
+    'p99 of auth.me, idle and while logins saturate the server',
     ...milliseconds.map((ms) => `${round(ms, 2)} ms`),
     ratio(milliseconds),
   );
 }
 
-/** Whether it takes longer, or shorter, to be refused where there is such an account. */
+/** Compares how long a refused login takes with and without an account of that email. */
 async function guesses(): Promise<void> {
   const cost = 10;
   await using people = await population(GUESSES + 1, await hashOf(PASSWORD, cost));
@@ -166,11 +165,11 @@ async function guesses(): Promise<void> {
       let sent = false;
       const next = () => (sent ? undefined : ((sent = true), request));
       const { latencies } = await load(server.port, next, { connections: 1, seconds: 10 });
-      // The first of each kind warms up.
+      // The first of each kind is a warm-up.
       if (number > 0) times[kind].push(...latencies);
     }
   const medians = [median(times.unknown), median(times.known)];
-  report('a refused login: unknown email, known email', ...medians.map((ms) => `${round(ms, 1)} ms`), ratio(medians));
+  report('refused login: unknown email, known email', ...medians.map((ms) => `${round(ms, 1)} ms`), ratio(medians));
 }
 
 async function reads(): Promise<void> {
@@ -179,31 +178,31 @@ async function reads(): Promise<void> {
   const [somebody, ...others] = sessions;
   await using bare = await startOther('node bench/bare-server.ts');
   await using server = await startProduct({ folder });
-  report('resident memory after the start', await memoryOf(bare), await memoryOf(server));
+  report('resident memory after start', await memoryOf(bare), await memoryOf(server));
   const headers = { authorization: `Bearer ${accessTokenOf(somebody!)}` };
   const plain = toRequest(bare.port, '/trpc/me');
-  await compare('auth.me with a token, against a bare procedure', [
+  await compare('authenticated auth.me, against a bare procedure', [
     [bare.port, plain],
     [server.port, toRequest(server.port, '/trpc/auth.me', { headers })],
   ]);
-  report('resident memory after that', await memoryOf(bare), await memoryOf(server));
+  report('resident memory after that load', await memoryOf(bare), await memoryOf(server));
 
   for (const batched of [true, false])
     for (const knows of [true, false]) {
       const requests = await requestsUntilWhole(server.url, others.pop()!, { batched, knows });
-      const how = `${batched ? 'batched' : 'one by one'}, ${knows ? 'it knows' : 'it does not know'}`;
+      const how = `${batched ? 'batched' : 'not batched'}, expiry ${knows ? 'known' : 'not known'}`;
       report(`requests of an expired page with 20 queries (${how})`, '', String(requests));
     }
 }
 
 async function bundle(): Promise<void> {
   const { scripts, styles, shares } = await measureBundle();
-  report('client, gzipped: scripts', '', kilobytes(scripts));
+  report('client scripts, gzipped', '', kilobytes(scripts));
   for (const [owner, bytes] of Object.entries(shares)) report(`  ${owner}`, '', kilobytes(bytes));
-  report('client, gzipped: styles', '', kilobytes(styles));
+  report('client styles, gzipped', '', kilobytes(styles));
 }
 
-report('', 'bare, or base', 'Latchkey', 'ratio');
+report('', 'baseline', 'Latchkey', 'ratio');
 await bundle();
 await startTimes();
 await reads();

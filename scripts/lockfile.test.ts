@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { faultsOf, type Lockfile } from './lockfile.ts';
+import { findProblems, type Lockfile } from './lockfile.ts';
 
 const locked = { version: '1.0.0', integrity: 'sha512-x' };
 
-/** A sound lockfile, and what is different about this one. */
+/** A valid lockfile, with these packages added or replaced. */
 const lockfile = (packages: Lockfile['packages']): Lockfile => ({
   packages: {
     '': {},
@@ -13,10 +13,10 @@ const lockfile = (packages: Lockfile['packages']): Lockfile => ({
   },
 });
 
-describe('faultsOf', () => {
-  it('finds nothing in a sound lockfile', () => {
+describe('findProblems', () => {
+  it('accepts a valid lockfile', () => {
     expect(
-      faultsOf(
+      findProblems(
         lockfile({
           'node_modules/a': { ...locked, optionalDependencies: { 'a-linux': '1', 'a-darwin': '1' } },
           'node_modules/a-linux': locked,
@@ -28,14 +28,14 @@ describe('faultsOf', () => {
     ).toEqual([]);
   });
 
-  it('finds a platform that was forgotten', () => {
+  it('reports a missing platform package', () => {
     const a = { ...locked, optionalDependencies: { 'a-linux': '1', 'a-darwin': '1' } };
-    expect(faultsOf(lockfile({ 'node_modules/a': a, 'node_modules/a-linux': locked }))).toEqual([
-      'node_modules/a wants a-darwin, which is not locked.',
+    expect(findProblems(lockfile({ 'node_modules/a': a, 'node_modules/a-linux': locked }))).toEqual([
+      'node_modules/a needs a-darwin, which is not locked.',
     ]);
-    // Where it lies in the folder of another package it does not count.
+    // A copy in the folder of an unrelated package does not count.
     expect(
-      faultsOf(
+      findProblems(
         lockfile({
           'node_modules/a': a,
           'node_modules/a-linux': locked,
@@ -45,20 +45,22 @@ describe('faultsOf', () => {
     ).toHaveLength(1);
   });
 
-  it('finds the address of a registry', () => {
+  it('reports a registry URL', () => {
     const resolved = 'https://registry.example/a/-/a-1.0.0.tgz';
-    expect(faultsOf(lockfile({ 'node_modules/a': { ...locked, resolved } }))).toEqual([
-      `node_modules/a is bound to ${resolved}.`,
+    expect(findProblems(lockfile({ 'node_modules/a': { ...locked, resolved } }))).toEqual([
+      `node_modules/a is pinned to ${resolved}.`,
     ]);
   });
 
-  it('finds a package without a checksum', () => {
-    expect(faultsOf(lockfile({ 'node_modules/a': { version: '1.0.0' } }))).toEqual(['node_modules/a has no checksum.']);
+  it('reports a package without a checksum', () => {
+    expect(findProblems(lockfile({ 'node_modules/a': { version: '1.0.0' } }))).toEqual([
+      'node_modules/a has no checksum.',
+    ]);
   });
 
-  it('finds a second copy of tRPC', () => {
-    expect(faultsOf(lockfile({ 'node_modules/a/node_modules/@trpc/client': locked }))).toEqual([
-      '@trpc/client is to be there once, not 2 times.',
+  it('reports a second copy of tRPC', () => {
+    expect(findProblems(lockfile({ 'node_modules/a/node_modules/@trpc/client': locked }))).toEqual([
+      '@trpc/client must be installed once, not 2 times.',
     ]);
   });
 });

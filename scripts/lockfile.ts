@@ -1,4 +1,4 @@
-/** The part of package-lock.json (version 3) that is looked at. */
+/** The part of package-lock.json (version 3) that is checked. */
 export interface Lockfile {
   /** By folder: `node_modules/a/node_modules/b`; '' is the project itself. */
   packages: Record<string, LockedPackage>;
@@ -12,29 +12,33 @@ interface LockedPackage {
   optionalDependencies?: Record<string, string>;
 }
 
-/** What there may be one copy of only: with two, a link and its client would be of different makes, and nobody would say so. */
-const ALONE = ['@trpc/client', '@trpc/server'];
+/** Packages that must not be installed twice: a link would silently run against another version than its client. */
+const SINGLETONS = ['@trpc/client', '@trpc/server'];
 
-/** What keeps a lockfile from giving everybody, on every platform and from every registry, the same packages. */
-export function faultsOf({ packages }: Lockfile): string[] {
-  const faults: string[] = [];
+/**
+ * Finds what would keep the lockfile from installing the same packages on every platform and from every registry.
+ * @returns one sentence per problem
+ */
+export function findProblems({ packages }: Lockfile): string[] {
+  const problems: string[] = [];
   for (const [path, { resolved, integrity, inBundle, optionalDependencies = {} }] of Object.entries(packages)) {
-    // npm forgets those of other platforms when it updates a lockfile beside an old node_modules (npm/cli#4828), and then
-    // the build fails for whoever is on another platform.
+    // npm drops the packages of other platforms when it updates a lockfile next to an existing node_modules
+    // (npm/cli#4828). The build then fails on those platforms.
     for (const name of Object.keys(optionalDependencies))
-      if (!isLocked(name, path, packages)) faults.push(`${path || 'the project'} wants ${name}, which is not locked.`);
-    // A mirror's address would make everybody else depend on it. Without one, npm asks the registry that it is set to.
-    if (resolved !== undefined && /^[\w+]+:\/\//.test(resolved)) faults.push(`${path} is bound to ${resolved}.`);
-    if (path !== '' && integrity === undefined && !inBundle) faults.push(`${path} has no checksum.`);
+      if (!isLocked(name, path, packages))
+        problems.push(`${path || 'the project'} needs ${name}, which is not locked.`);
+    // The URL of a mirror would tie everyone to it. Without a URL, npm asks the registry that it is configured with.
+    if (resolved !== undefined && /^[\w+]+:\/\//.test(resolved)) problems.push(`${path} is pinned to ${resolved}.`);
+    if (path !== '' && integrity === undefined && !inBundle) problems.push(`${path} has no checksum.`);
   }
-  for (const name of ALONE) {
+  for (const name of SINGLETONS) {
     const copies = Object.keys(packages).filter((path) => path.endsWith(`node_modules/${name}`));
-    if (copies.length !== 1) faults.push(`${name} is to be there once, not ${copies.length} times.`);
+    if (copies.length !== 1) problems.push(`${name} must be installed once, not ${copies.length} times.`);
   }
-  return faults;
+  return problems;
 }
 
-/** Whether a package at `path` finds `name`: in its own folder, or in that of a package around it, as Node looks for it. */
+/** Whether a package at `path` resolves `name`, in its own folder or that of a package around it, as Node would. */
 function isLocked(name: string, path: string, packages: Lockfile['packages']): boolean {
   if (Object.hasOwn(packages, `${path === '' ? '' : `${path}/`}node_modules/${name}`)) return true;
   if (path === '') return false;
