@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BrowserContext, Page } from 'playwright-core';
-import { expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Grant } from '../src/shared/auth.ts';
 import { glance, lookAway } from './support/attention.ts';
 import { ada, register, seesDashboardOf } from './support/people.ts';
@@ -10,7 +10,7 @@ import { storedBy } from './support/storage.ts';
 import { collectTokens } from './support/tokens.ts';
 import { visitor } from './support/visitor.ts';
 
-/** Everything that this origin keeps in the browser, and everything of it that anybody could look at. */
+/** Everything that the app has stored in the browser, and all that the page shows. */
 async function keptBy(page: Page): Promise<string> {
   const seen = await page.evaluate(() => [location.href, document.documentElement.outerHTML]);
   return [await storedBy(page), ...seen].join('\n');
@@ -27,59 +27,64 @@ async function cookieValues(context: BrowserContext): Promise<string[]> {
   return (await context.cookies()).map(({ value }) => value);
 }
 
-test('no token and no password is kept in the browser, written to the log or the database, or put into an address', async () => {
-  await using server = await startProduct({ settings: { LOG_LEVEL: 'trace' } });
-  await using browser = await visitor(server.url);
-  const tokens = collectTokens(browser.context);
-  const page = await browser.tab();
-  const second = await browser.tab();
+describe('tokens and passwords', () => {
+  it('never reach browser storage, the log, the database or a URL', async () => {
+    await using server = await startProduct({ settings: { LOG_LEVEL: 'trace' } });
+    await using browser = await visitor(server.url);
+    const tokens = collectTokens(browser.context);
+    const page = await browser.tab();
+    const second = await browser.tab();
 
-  const cookies: string[] = [];
-  await register(page, ada);
-  cookies.push(...(await cookieValues(browser.context)));
-  // A refresh, a call, another tab: each is an occasion to leave something behind.
-  await page.reload();
-  await seesDashboardOf(page, ada);
-  await lookAway(page);
-  const answer = page.waitForResponse(/auth\.me/);
-  await glance(page);
-  await answer;
-  await second.goto('/dashboard');
-  await seesDashboardOf(second, ada);
-  cookies.push(...(await cookieValues(browser.context)));
+    const cookies: string[] = [];
+    await register(page, ada);
+    cookies.push(...(await cookieValues(browser.context)));
+    // A refresh, a call and another tab: each could leave something behind.
+    await page.reload();
+    await seesDashboardOf(page, ada);
+    await lookAway(page);
+    const answer = page.waitForResponse(/auth\.me/);
+    await glance(page);
+    await answer;
+    await second.goto('/dashboard');
+    await seesDashboardOf(second, ada);
+    cookies.push(...(await cookieValues(browser.context)));
 
-  // Of each the claims and the signature: the header is the same for all.
-  const secrets = [ada.password, ...[...tokens, ...cookies].flatMap((token) => token.split('.').slice(1))];
-  expect(tokens.length).toBeGreaterThanOrEqual(3);
-  expect(cookies.length).toBeGreaterThanOrEqual(2);
+    // The claims and the signature of each token: the header is the same for all.
+    const secrets = [ada.password, ...[...tokens, ...cookies].flatMap((token) => token.split('.').slice(1))];
+    expect(tokens.length).toBeGreaterThanOrEqual(3);
+    expect(cookies.length).toBeGreaterThanOrEqual(2);
 
-  const places = {
-    'the first tab': await keptBy(page),
-    'the second tab': await keptBy(second),
-    'the addresses': browser.requests.map((request) => request.url()).join('\n'),
-    'the output': server.output(),
-    'the database': await bytesOf(server.folder),
-  };
-  // That each was really looked at: what is to be there is found.
-  expect(places['the first tab']).toContain(ada.email);
-  expect(places['the output']).toContain('auth.me');
-  expect(places['the database']).toContain(ada.email);
-  for (const [place, text] of Object.entries(places))
-    expect({ place, holds: secrets.filter((secret) => text.includes(secret)) }).toEqual({ place, holds: [] });
+    const places = {
+      'the first tab': await keptBy(page),
+      'the second tab': await keptBy(second),
+      'the URLs': browser.requests.map((request) => request.url()).join('\n'),
+      'the output': server.output(),
+      'the database': await bytesOf(server.folder),
+    };
+    // Proves that each place was searched: what must be there is found.
+    expect(places['the first tab']).toContain(ada.email);
+    expect(places['the output']).toContain('auth.me');
+    expect(places['the database']).toContain(ada.email);
+    for (const [place, text] of Object.entries(places))
+      expect({ place, holds: secrets.filter((secret) => text.includes(secret)) }).toEqual({ place, holds: [] });
+  });
 });
 
-test('the browser stores nothing that tells who is logged in', async () => {
-  await using server = await startProduct();
-  await using browser = await visitor(server.url);
-  const page = await browser.tab();
-  const registered = page.waitForResponse(/auth\.register/);
-  await register(page, ada);
-  const { result } = (await (await registered).json()) as { result: { data: Grant } };
-  await page.reload();
-  await seesDashboardOf(page, ada);
-  const stored = await storedBy(page);
-  // It was really looked at: what tells the tabs apart from a first visit is found.
-  expect(stored).toContain(result.data.session.id);
-  const { id, username, email } = result.data.user;
-  expect([id, username, email].filter((text) => stored.includes(text))).toEqual([]);
+describe('browser storage', () => {
+  it('does not name the person who is logged in', async () => {
+    await using server = await startProduct();
+    await using browser = await visitor(server.url);
+    const page = await browser.tab();
+    const registered = page.waitForResponse(/auth\.register/);
+    await register(page, ada);
+    const { result } = (await (await registered).json()) as { result: { data: Grant } };
+    await page.reload();
+    await seesDashboardOf(page, ada);
+    const stored = await storedBy(page);
+    // Proves that the storage was searched: the marker that tells a known browser from a first visit is found. It may hold
+    // the ids of session and user, which are random.
+    expect(stored).toContain(result.data.session.id);
+    const { username, email } = result.data.user;
+    expect([username, email].filter((text) => stored.includes(text))).toEqual([]);
+  });
 });
