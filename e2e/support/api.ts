@@ -2,7 +2,7 @@ import type { Grant } from '../../src/shared/auth.ts';
 import type { RunningServer } from './server.ts';
 import type { Person } from './people.ts';
 
-/** Calls a mutation as another program would: without a browser. */
+/** Calls a mutation without a browser, as another service would. */
 export async function call(
   { url }: Pick<RunningServer, 'url'>,
   procedure: string,
@@ -19,6 +19,6 @@ export async function call(
 export async function createAccount(server: Pick<RunningServer, 'url'>, person: Person): Promise<Grant> {
   const response = await call(server, 'auth.register', { input: person });
   const body = (await response.json()) as { result?: { data: Grant } };
-  if (body.result === undefined) throw new Error(`Registering answered ${JSON.stringify(body)}`);
+  if (body.result === undefined) throw new Error(`Registering failed: ${JSON.stringify(body)}`);
   return body.result.data;
 }

@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 
-/** The person turns to another window. A page that nobody looks at refreshes nothing ahead of time. */
+/** Makes the page hidden, as if the person switched to another window. A hidden page renews no token ahead of time. */
 export async function lookAway(page: Page): Promise<void> {
   await page.evaluate(() => {
     Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => 'hidden' });
@@ -9,8 +9,8 @@ export async function lookAway(page: Page): Promise<void> {
 }
 
 /**
- * The person looks at the page and away again: it fetches anew what it shows, once. Away again at once, so that it makes
- * no difference how long the rest of the story takes.
+ * Makes the page visible for a moment, in which it refetches what it shows, once. Hidden again at once, so that the rest of
+ * the test may take as long as it likes.
  */
 export async function glance(page: Page): Promise<void> {
   await page.evaluate(() => {

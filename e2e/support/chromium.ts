@@ -11,14 +11,14 @@ const UNPACK = fileURLToPath(new URL('unpack-chromium.ts', import.meta.url));
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache/latchkey', import.meta.url));
 const FOLDER = join(CACHE, `chromium-${manifest.devDependencies['@sparticuz/chromium']}`);
 
-/** Whether npm brought a browser that runs here. Elsewhere it is the Chrome that a developer has. */
+/** Whether the browser from npm runs on this platform. Elsewhere the tests use the developer's Chrome. */
 const PACKAGED = process.platform === 'linux' && process.arch === 'x64';
 
 /**
- * Unpacks the Chromium that npm brought, once per version.
+ * Unpacks the Chromium from npm, once per version.
  *
- * Into a folder of our own and not into the package's choice, /tmp: that takes whatever lies there under the same name for
- * the browser, half unpacked by another run or left by another version.
+ * Not into /tmp, the default of the package: there it mistakes any file of that name for the browser, even one half unpacked
+ * by another run or left by another version.
  */
 export async function unpackChromium(): Promise<void> {
   if (!PACKAGED || existsSync(FOLDER)) return;
@@ -26,17 +26,17 @@ export async function unpackChromium(): Promise<void> {
   const draft = await mkdtemp(join(CACHE, 'unpacking-'));
   try {
     await promisify(execFile)(process.execPath, [UNPACK], {
-      // The second makes it unpack the few libraries (NSS, expat) that a bare Debian does not have.
+      // AWS_LAMBDA_JS_RUNTIME makes it unpack the libraries (NSS, expat) that a bare Debian lacks.
       env: { TMPDIR: draft, AWS_LAMBDA_JS_RUNTIME: 'nodejs24.x' },
     });
-    // Its own names /tmp.
+    // The one in the package refers to /tmp.
     await writeFile(
       join(draft, 'fonts/fonts.conf'),
       `<?xml version="1.0"?><fontconfig><dir>${join(FOLDER, 'fonts')}</dir><cachedir>${join(FOLDER, 'font-cache')}</cachedir></fontconfig>\n`,
     );
-    // At once, so that nobody ever finds half a browser.
+    // Atomic, so that no other run finds half a browser.
     await rename(draft, FOLDER).catch((error: NodeJS.ErrnoException) => {
-      // Another run was faster.
+      // Another run finished first.
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
     });
   } finally {
@@ -55,7 +55,7 @@ export function launchChromium(options: LaunchOptions = {}): Promise<Browser> {
     },
     ...options,
     args: [
-      // No name resolves but those of this machine: nothing here may depend on, or talk to, another one.
+      // Only local names resolve: the tests must not depend on, or talk to, another machine.
       '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1',
       '--disable-gpu',
       ...(options.args ?? []),

@@ -6,7 +6,7 @@ function open({ folder }: Pick<ServerProcess, 'folder'>) {
   return new Database(join(folder, 'data', 'latchkey.db'));
 }
 
-/** What another server, or an operator, does to the database meanwhile. */
+/** Changes the database from outside, as another server or an operator would. */
 export function change(server: Pick<ServerProcess, 'folder'>, sql: string, ...values: string[]): void {
   const database = open(server);
   database.prepare(sql).run(values);
@@ -18,7 +18,7 @@ interface SessionRow {
   end_reason: string | null;
 }
 
-/** Every session, with all that the database knows of it, in the order in which they began. */
+/** All rows of the sessions table with all their columns, oldest first. */
 export function sessionsOf(server: Pick<ServerProcess, 'folder'>): SessionRow[] {
   const database = open(server);
   const rows = database.prepare<[], SessionRow>('select * from sessions order by created_at, id').all();

@@ -7,9 +7,9 @@ import { launchChromium } from './chromium.ts';
 import { visitorWith, type Visitor } from './visitor.ts';
 
 /**
- * A visitor whose tabs can be frozen. Playwright keeps every page in the state of one that is looked at, which no browser
- * freezes; it leaves alone only what is the first context of a browser that it has not launched but found. Addresses are
- * absolute there, so each tab begins at the site.
+ * A visitor whose tabs can be frozen. Playwright emulates focus in every page, and a browser freezes no focused page; the
+ * exception is the default context of a browser that it connects to. That context has no base URL, so each tab opens the
+ * site first.
  */
 export async function visitorWithFreezer(url: string): Promise<Visitor> {
   const launched = await launchChromium({ args: ['--remote-debugging-port=0'] });
@@ -29,19 +29,19 @@ export async function visitorWithFreezer(url: string): Promise<Visitor> {
   };
 }
 
-/** The browser writes into its profile which port it was given. */
+/** The browser writes its debugging port to a file in its profile. */
 async function debuggingAddress(browser: Browser): Promise<string> {
   const devtools = await browser.newBrowserCDPSession();
   const { commandLine } = await devtools.send('SystemInfo.getInfo');
   const [, profile = ''] = /--user-data-dir=(\S+)/.exec(commandLine) ?? [];
   const file = join(profile, 'DevToolsActivePort');
-  // By another thread than the one that has just answered.
+  // Another thread writes the file, perhaps after the response above; nothing else announces it.
   while (!existsSync(file)) await setTimeout(10);
   const [port, path] = (await readFile(file, 'utf8')).split('\n');
   return `ws://localhost:${port}${path}`;
 }
 
-/** What a browser does with a tab that nobody has looked at for long: its timers stand still. Messages still get to it. */
+/** Freezes the tab, as a browser does after a while in the background: timers stop, messages still arrive. */
 export async function freeze(page: Page): Promise<void> {
   const session = await devtoolsOf(page);
   await page.evaluate(() => {
@@ -49,23 +49,23 @@ export async function freeze(page: Page): Promise<void> {
   });
   await session.send('Emulation.setFocusEmulationEnabled', { enabled: false });
   await session.send('Page.setWebLifecycleState', { state: 'frozen' });
-  // Otherwise the story would be about a tab that goes on.
-  if (!(await page.evaluate(() => 'frozen' in window))) throw new Error('The tab does not freeze.');
+  // Without this check the test could pass with a tab that keeps running.
+  if (!(await page.evaluate(() => 'frozen' in window))) throw new Error('The tab did not freeze.');
 }
 
-/** It goes on, and nobody looks at it yet. */
+/** Resumes the tab, still in the background. */
 export async function thaw(page: Page): Promise<void> {
   await (await devtoolsOf(page)).send('Page.setWebLifecycleState', { state: 'active' });
 }
 
-/** The person turns to the tab, after it was thawed. */
+/** Brings a thawed tab to the front. */
 export async function lookAt(page: Page): Promise<void> {
   await (await devtoolsOf(page)).send('Emulation.setFocusEmulationEnabled', { enabled: true });
 }
 
 const devtools = new WeakMap<Page, Promise<CDPSession>>();
 
-/** The same one each time: what it has set ends with it. */
+/** One DevTools session per page: its emulation settings end with it. */
 function devtoolsOf(page: Page): Promise<CDPSession> {
   const known = devtools.get(page) ?? page.context().newCDPSession(page);
   devtools.set(page, known);
@@ -73,15 +73,15 @@ function devtoolsOf(page: Page): Promise<CDPSession> {
 }
 
 /**
- * What a browser does with a page that it puts into its back-forward cache: tells it, and freezes it. The Chromium that npm
- * brings has no such cache; here nothing else than the page itself can tell that there is none.
+ * Does what a browser does when it puts a page into its back/forward cache: fires `pagehide`, then freezes the page. The
+ * Chromium from npm has no such cache.
  */
 export async function putAway(page: Page): Promise<void> {
   await page.evaluate(() => void dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })));
   await freeze(page);
 }
 
-/** The Back button. Nobody looks at it yet. */
+/** Restores the page as the Back button does, still in the background. */
 export async function bringBack(page: Page): Promise<void> {
   await thaw(page);
   await page.evaluate(() => void dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })));

@@ -1,7 +1,7 @@
 import { unpackChromium } from './chromium.ts';
 import { buildClient, PROJECT } from './project.ts';
 
-/** Once per run, before the stories: the product as `npm run build` makes it, and a browser. */
+/** Builds the client as `npm run build` does, and unpacks the browser, once per run. */
 export default async function setup(): Promise<void> {
   await Promise.all([buildClient(PROJECT), unpackChromium()]);
 }

@@ -13,14 +13,14 @@ export const ada: Person = {
 };
 export const grace: Person = { username: 'grace', email: 'grace@example.com', password: 'a bug taped into the log' };
 
-/** Fills the form of the page that is open and sends it. */
+/** Fills in the form on the current page. */
 export async function fillIn(page: Page, { username, email, password }: Partial<Person>): Promise<void> {
   if (username !== undefined) await page.getByLabel('Username').fill(username);
   if (email !== undefined) await page.getByLabel('Email').fill(email);
   if (password !== undefined) await page.getByLabel('Password', { exact: true }).fill(password);
 }
 
-/** Goes to the page and creates an account, up to the dashboard. */
+/** Creates an account on the registration page; resolves on the dashboard. */
 export async function register(page: Page, person: Person): Promise<void> {
   await page.goto('/register');
   await fillIn(page, person);
@@ -28,26 +28,26 @@ export async function register(page: Page, person: Person): Promise<void> {
   await seesDashboardOf(page, person);
 }
 
-/** Goes to the page and logs in, up to the dashboard. */
+/** Logs in on the login page; resolves on the dashboard. */
 export async function logIn(page: Page, person: Person): Promise<void> {
   await page.goto('/login');
   await sendLogin(page, person);
   await seesDashboardOf(page, person);
 }
 
-/** On the login page that is open. */
+/** Fills in and submits the login page that is open. */
 export async function sendLogin(page: Page, { email, password }: Pick<Person, 'email' | 'password'>): Promise<void> {
   await fillIn(page, { email, password });
   await page.getByRole('button', { name: 'Log in' }).click();
 }
 
-/** Logs out, until the server has heard of it: the page does not wait for that. */
+/** Logs out; resolves when the server has answered, for which the page itself does not wait. */
 export async function logOut(page: Page): Promise<void> {
-  // The whole of the answer: a navigation that comes before would cut it off.
-  const told = page.waitForEvent('requestfinished', (request) => request.url().includes('auth.logout'));
+  // The whole response: a navigation before its end would abort it.
+  const answered = page.waitForEvent('requestfinished', (request) => request.url().includes('auth.logout'));
   await page.getByRole('button', { name: 'Log out' }).click();
   await seesLogin(page);
-  await told;
+  await answered;
 }
 
 export async function seesDashboardOf(page: Page, { username, email }: Person): Promise<void> {
@@ -61,7 +61,7 @@ export async function seesLogin(page: Page): Promise<void> {
   await page.getByText('Welcome, ').waitFor({ state: 'hidden' });
 }
 
-/** What is left of the person, wherever in the document. */
+/** Which of the person's name and email occur anywhere in the document. */
 export async function tracesOf(page: Page, { username, email }: Person): Promise<string[]> {
   const source = await page.content();
   return [username, email].filter((trace) => source.includes(trace));

@@ -10,11 +10,11 @@ const PARTS = ['src', 'drizzle', 'package.json', 'tsconfig.json', 'vite.config.t
 
 export interface ProjectCopy extends AsyncDisposable {
   folder: string;
-  /** @throws where the file does not contain `from` */
+  /** Replaces the first `from`. @throws Error if the file does not contain it */
   edit(path: string, from: string, to: string): Promise<void>;
 }
 
-/** A copy of the project to develop in: its sources, and the packages of the original. */
+/** Copies the sources of the project into a temporary folder and links node_modules. */
 export async function copyOfTheProject(): Promise<ProjectCopy> {
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-copy-'));
   for (const part of PARTS) await cp(join(PROJECT, part), join(folder, part), { recursive: true });
@@ -23,7 +23,7 @@ export async function copyOfTheProject(): Promise<ProjectCopy> {
     folder,
     async edit(path, from, to) {
       const before = await readFile(join(folder, path), 'utf8');
-      if (!before.includes(from)) throw new Error(`There is no ${from} in ${path}`);
+      if (!before.includes(from)) throw new Error(`${path} does not contain ${from}`);
       await writeFile(join(folder, path), before.replace(from, to));
     },
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
@@ -31,12 +31,13 @@ export async function copyOfTheProject(): Promise<ProjectCopy> {
 }
 
 /**
- * Runs what a package brings, by its file below node_modules, in the project or a copy of it. With an empty environment:
- * Vitest's NODE_ENV would make a build one for tests.
+ * Runs a script of a package in the project or a copy of it. With an empty environment, as Vitest's NODE_ENV would turn a
+ * build into one for tests.
+ * @param file path below node_modules
  */
 export async function runPackage(folder: string, file: string, ...args: string[]): Promise<void> {
   await promisify(execFile)(process.execPath, [join(folder, 'node_modules', file), ...args], { cwd: folder, env: {} });
 }
 
-/** The client, as `npm run build` makes it. */
+/** Builds the client as `npm run build` does. */
 export const buildClient = (folder: string) => runPackage(folder, 'vite/bin/vite.js', 'build', '--logLevel', 'error');

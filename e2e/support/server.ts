@@ -6,24 +6,24 @@ import { join } from 'node:path';
 import manifest from '../../package.json' with { type: 'json' };
 import { PROJECT } from './project.ts';
 
-/** How long anything may take to be written before the story fails, in milliseconds. */
-const OUTPUT_TIMEOUT = 60_000;
-/** That it listens, and where; or that it could not start: `node --watch` does not end then, it waits for a change. */
+/** How long expected output may take before the test fails. */
+const OUTPUT_TIMEOUT_MS = 60_000;
+/** The server listens on this port, or has failed to start: `node --watch` does not exit then but waits for a change. */
 const LISTENING = /"port":(\d+)|^Failed running /m;
 
-/** How long a server may take to stop before it is killed, and the story fails. In milliseconds. */
-const STOP_TIMEOUT = 20_000;
+/** How long a server may take to stop before it is killed and the test fails. */
+const STOP_TIMEOUT_MS = 20_000;
 
 export interface ServerProcess extends AsyncDisposable {
   pid: number;
-  /** Its working folder: `data/` is in it. */
+  /** Its working directory, which contains `data/`. */
   folder: string;
-  /** All that it has written so far, to both outputs. */
+  /** Everything written to stdout and stderr so far. */
   output(): string;
-  /** Resolves as soon as the output has the pattern; rejects if the process ends without, or takes too long. */
+  /** Resolves when the output matches the pattern; rejects if the process ends first, or on timeout. */
   outputWith(pattern: RegExp): Promise<RegExpExecArray>;
   signal(signal: NodeJS.Signals): void;
-  /** The exit code; null where a signal ended it. */
+  /** The exit code, or null if a signal ended it. */
   exited: Promise<number | null>;
 }
 
@@ -31,52 +31,52 @@ export interface RunningServer extends ServerProcess {
   /** Its origin. */
   url: string;
   port: number;
-  /** SIGTERM; resolves with the exit code. */
+  /** Sends SIGTERM. @returns the exit code */
   stop(): Promise<number | null>;
 }
 
 interface Options {
-  /** Settings, as in the environment. Nothing else is inherited from ours. */
+  /** Environment variables. Nothing is inherited from this process. */
   settings?: Record<string, string>;
-  /** A folder that outlives the server: to start it once more on the same data. */
+  /** A working directory that outlives the server, to start another one on the same data. */
   folder?: string;
-  /** Where its sources are, and its built client: a copy of the project. */
+  /** A copy of the project, with sources and built client, to run instead of this one. */
   project?: string;
 }
 
-/** Should this process be ended in the middle of a story, they are not to outlive it. */
+/** Killed when this process ends, even in the middle of a test. */
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 process.once('SIGTERM', () => process.exit(1));
 
-/** Secrets such as an operator would draw. */
+/** Strong secrets, as production requires them. */
 export const secrets = {
   JWT_ACCESS_SECRET: 'q3Vb7xYt0NfKz8Lr2WmPc5Hs9JdGu4Ea',
   JWT_REFRESH_SECRET: 'T6eRk1ZoXw9Bn4MvQy7Ca3Li8Up2FjDs',
 };
 
-/** The least that is allowed: the stories are not about the price of a hash. */
+/** The lowest cost allowed: these tests are not about hashing. */
 const cheap = { BCRYPT_COST: '10' };
 
-/** The built product, as `npm start` runs it, on a free port and an empty database. */
+/** Starts the built product as `npm start` does, on a free port with an empty database. */
 export function startProduct({ settings, ...where }: Options = {}): Promise<RunningServer> {
   const all = { PORT: '0', ...secrets, ...cheap, ...settings };
   return listening(run(manifest.scripts.start, all, where));
 }
 
-/** As `npm run dev` runs it: from the sources, watching them, without any setting that a developer would have to make. */
+/** Starts the product as `npm run dev` does: from sources, watching them, with no settings of a developer's own. */
 export function startDevelopment({ settings, ...where }: Options = {}): Promise<RunningServer> {
   return listening(run(manifest.scripts.dev, { PORT: '0', ...cheap, ...settings }, where));
 }
 
-/** Another server, for the bench: any command that starts Node and tells its port. */
+/** Starts any Node server that prints its port, for the bench. */
 export function startOther(command: string): Promise<RunningServer> {
   return listening(run(command, {}, {}));
 }
 
-/** The built product where it is not expected to get as far as listening. */
+/** Runs the built product without waiting for it to listen. */
 export function runProduct(settings: Record<string, string>): Promise<ServerProcess> {
   return run(manifest.scripts.start, settings, {});
 }
@@ -88,7 +88,7 @@ async function listening(started: Promise<ServerProcess>): Promise<RunningServer
     if (port === undefined) throw new Error(server.output());
     return {
       ...server,
-      // Not 127.0.0.1: a browser takes a Secure cookie over plain HTTP from localhost only.
+      // Not 127.0.0.1: over plain HTTP, a browser accepts a Secure cookie from localhost only.
       url: `http://localhost:${port}`,
       port: Number(port),
       stop() {
@@ -102,13 +102,13 @@ async function listening(started: Promise<ServerProcess>): Promise<RunningServer
   }
 }
 
-/** @param command a script of package.json that starts Node */
+/** @param command a Node command line from package.json */
 async function run(
   command: string,
   settings: Record<string, string>,
   { folder: given, project = PROJECT }: Omit<Options, 'settings'>,
 ): Promise<ServerProcess> {
-  // A folder of its own keeps it from a developer's `.env` and `data/`.
+  // Its own folder, so that it does not read a developer's `.env` and `data/`.
   const folder = given ?? (await temporaryFolder());
   const [, ...args] = command.split(' ').map((arg) => (/^(src|bench)\//.test(arg) ? join(project, arg) : arg));
   const child = spawn(process.execPath, args, { cwd: folder, env: settings, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -122,11 +122,11 @@ async function run(
     });
 
   running.add(child);
-  // 'close', not 'exit': then its own children, which write to the same pipes, are gone as well.
+  // 'close' rather than 'exit': its children, which share the pipes, have ended too.
   const exited = once(child, 'close').then(([code]) => code as number | null);
 
   return {
-    // Undefined only where it could not be started, and then 'close' tells.
+    // Undefined only if it could not be started, which `exited` reports.
     pid: child.pid ?? 0,
     folder,
     output: () => output,
@@ -136,9 +136,9 @@ async function run(
         const found = pattern.exec(output);
         if (found !== null) resolve(found);
       };
-      const missing = (why: string) => reject(new Error(`${why} without ${String(pattern)} in:\n${output}`));
-      const timer = setTimeout(() => missing('The time ran out'), OUTPUT_TIMEOUT);
-      void exited.then((code) => missing(`It ended with ${code}`));
+      const missing = (why: string) => reject(new Error(`${why} before ${String(pattern)} appeared in:\n${output}`));
+      const timer = setTimeout(() => missing('Timed out'), OUTPUT_TIMEOUT_MS);
+      void exited.then((code) => missing(`The process ended with ${code}`));
       watchers.add(look);
       look();
       return promise.finally(() => {
@@ -150,15 +150,16 @@ async function run(
     exited,
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM');
-      const kill = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT);
+      const kill = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
       const code = await exited;
       clearTimeout(kill);
       running.delete(child);
       if (given === undefined) await rm(folder, { recursive: true, force: true });
-      if (code === null && child.signalCode === 'SIGKILL') throw new Error(`It had to be killed:\n${output}`);
+      if (code === null && child.signalCode === 'SIGKILL')
+        throw new Error(`The server did not stop and was killed:\n${output}`);
     },
   };
 }
 
-/** An empty folder. Its maker removes it. */
+/** Creates an empty folder, which the caller removes. */
 export const temporaryFolder = () => mkdtemp(join(tmpdir(), 'latchkey-'));

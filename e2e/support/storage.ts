@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 
-/** Everything that this origin has stored in the browser where its scripts can get at it. */
+/** Everything that this origin has stored in the browser and its scripts can read. */
 export async function storedBy(page: Page): Promise<string> {
   return page.evaluate(async () => {
     const stored: unknown[] = [
@@ -11,7 +11,7 @@ export async function storedBy(page: Page): Promise<string> {
       Object.entries(sessionStorage),
     ];
     for (const cache of await caches.keys()) stored.push(cache, await (await caches.open(cache)).keys());
-    // There is to be none at all; so their names are enough to tell.
+    // There should be none at all, so their names are enough.
     for (const database of await indexedDB.databases()) stored.push(database.name);
     return JSON.stringify(stored);
   });

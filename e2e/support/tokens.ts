@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { BrowserContext } from 'playwright-core';
 import type { Grant } from '../../src/shared/auth.ts';
 
-/** Remembers the access tokens that the server hands to this browser, in order. */
+/** Collects the access tokens that the server issues to this browser, in order. */
 export function collectTokens(context: BrowserContext): string[] {
   const tokens: string[] = [];
   context.on('response', (response) => {
@@ -12,26 +12,26 @@ export function collectTokens(context: BrowserContext): string[] {
   return tokens;
 }
 
-/** Waits until the token is expired: until the moment that is written in it, for there is nobody who would tell. */
+/** Waits until the token has expired, by its `exp`: no event announces it. */
 export async function expired(token: string): Promise<void> {
   await setTimeout(Math.max(0, claimsOf(token).exp * 1000 - Date.now()) + 1);
 }
 
 /**
- * How many tokens were handed out within `ms` milliseconds at most: how often the session was refreshed for one and the
- * same expiry. By the dates in them, so that it makes no difference how long anything took.
+ * The most tokens issued within any `ms` milliseconds: how often the session was refreshed for a single expiry. Judged by
+ * their `iat`, so that the speed of the machine does not matter.
  */
 export function mostWithin(ms: number, tokens: readonly string[]): number {
   const dates = tokens.map((token) => claimsOf(token).iat * 1000);
   return Math.max(...dates.map((from) => dates.filter((date) => date >= from && date < from + ms).length));
 }
 
-/** The refresh token in the jar of the browser, if there is one. */
+/** The refresh token in the cookie jar of the browser, if any. */
 export async function refreshTokenOf(context: BrowserContext): Promise<string | undefined> {
   return (await context.cookies()).find(({ name }) => name === '__Host-refreshToken')?.value;
 }
 
-/** Of the session, as the token has it. */
+/** The session generation that a token names. */
 export const generationOf = (token: string): number => claimsOf(token).gen;
 
 interface Claims {

@@ -1,4 +1,4 @@
-// Run in a process of its own by chromium.ts: the package unpacks into TMPDIR, and reads that once.
+// Run by chromium.ts in a separate process: the package unpacks into TMPDIR, which it reads on import.
 import chromium from '@sparticuz/chromium';
 
 await chromium.executablePath();

@@ -2,40 +2,40 @@ import type { Browser, BrowserContext, BrowserContextOptions, Page, Request } fr
 import { afterAll, expect } from 'vitest';
 import { launchChromium } from './chromium.ts';
 
-/** What a person waits for before they give up, in milliseconds. Less than a story's own limit, so that it can clean up. */
-const PATIENCE = 15_000;
+/** Timeout of each step in the browser. Shorter than that of a test, so that it can clean up. */
+const STEP_TIMEOUT_MS = 15_000;
 
 let launched: Promise<Browser> | undefined;
 
-// One browser per file: launched by its first story, closed after its last.
+// One browser per file: launched by its first test, closed after its last.
 afterAll(async () => {
   const browser = await launched;
   launched = undefined;
   await browser?.close();
 });
 
-/** Somebody with a browser of their own: its cookies, its storage, its tabs. */
+/** A person with their own browser: cookies, storage and tabs. */
 export interface Visitor extends AsyncDisposable {
   context: BrowserContext;
   /** Opens another tab. */
   tab(): Promise<Page>;
-  /** All requests so far, of all tabs. */
+  /** All requests so far, from all tabs. */
   requests: readonly Request[];
-  /** The calls of a procedure so far, be they batched with others or not. */
+  /** Number of calls to a procedure so far, batched or not. */
   calls(procedure: string): number;
   /**
-   * Announces what would otherwise fail the story: a console message, or a request that fails or is refused, as they are
-   * listed at its end, such as `401 POST /trpc/auth.login`.
+   * Expects something that would otherwise fail the test: a console message or a failed request, written as in the report
+   * at its end, such as `401 POST /trpc/auth.login`.
    */
   expectFault(pattern: RegExp): void;
-  /** Announces that they also go to another site, by its origin: requests to it are no fault then. */
+  /** Allows requests to another origin. */
   alsoVisits(origin: string): void;
 }
 
 /**
- * A visitor of the site at `url`. When the story ends it fails if their browser had anything to complain about: a message
- * on the console (violations of the content security policy are among them), an exception, a request that failed or was
- * refused, or one to anybody else.
+ * Opens a browser context for the site at `url`. Disposing of it fails the test if the browser reported anything unexpected:
+ * a console message (which includes violations of the content security policy), an exception, a failed request, or a request
+ * to another origin.
  */
 export async function visitor(url: string, options: BrowserContextOptions = {}): Promise<Visitor> {
   launched ??= launchChromium();
@@ -43,9 +43,9 @@ export async function visitor(url: string, options: BrowserContextOptions = {}):
   return visitorWith(await browser.newContext({ baseURL: url, locale: 'en', ...options }), url);
 }
 
-/** The same with a browser of which everything else has been seen to. */
+/** The same for a context that the caller has set up. */
 export function visitorWith(context: BrowserContext, url: string): Visitor {
-  context.setDefaultTimeout(PATIENCE);
+  context.setDefaultTimeout(STEP_TIMEOUT_MS);
 
   const faults: string[] = [];
   const expected: RegExp[] = [];
@@ -62,12 +62,12 @@ export function visitorWith(context: BrowserContext, url: string): Visitor {
     requests.push(request);
     const { protocol, origin } = new URL(request.url());
     if (!origins.has(origin) && protocol !== 'data:' && protocol !== 'blob:')
-      faults.push(`elsewhere: ${said(request)}`);
+      faults.push(`other origin: ${said(request)}`);
   });
   context.on('requestfailed', (request) => {
-    // A stream has no other end than being called off.
+    // A stream only ever ends by being aborted.
     if (isStream(request) && request.failure()?.errorText === 'net::ERR_ABORTED') return;
-    faults.push(`failed: ${said(request)}: ${request.failure()?.errorText ?? 'no reason'}`);
+    faults.push(`failed: ${said(request)}: ${request.failure()?.errorText ?? 'unknown reason'}`);
   });
   context.on('response', (response) => {
     if (response.status() >= 400) faults.push(`${response.status()} ${said(response.request())}`);
@@ -81,11 +81,11 @@ export function visitorWith(context: BrowserContext, url: string): Visitor {
     expectFault: (pattern) => void expected.push(pattern),
     alsoVisits: (origin) => void origins.add(origin),
     async [Symbol.asyncDispose]() {
-      // What the pages have under way at this moment is no fault of theirs.
+      // Before closing, which aborts what the pages have in flight.
       const unexpected = faults.filter((fault) => !expected.some((pattern) => pattern.test(fault)));
       await context.close();
-      // Soft, so that it stands beside what else went wrong in the story, which it often explains.
-      expect.soft(unexpected, 'what the browser complained about').toEqual([]);
+      // Soft, so that it is reported next to the actual failure, which it often explains.
+      expect.soft(unexpected, 'unexpected browser faults').toEqual([]);
     },
   };
 }

@@ -4,33 +4,33 @@ import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import type { RunningServer } from './server.ts';
 
-/** An answer of the server on its way to the browser. */
+/** A response on its way from the server to the browser. */
 interface Answer {
-  /** Resolves when the server has done what it was asked for and its whole answer has got as far as here. */
+  /** Resolves when the server has handled the request and its whole response has arrived here. */
   here: Promise<IncomingMessage>;
-  /** Lets it go on. */
+  /** Passes the response on. */
   deliver(): void;
-  /** Cuts the connection instead: neither what the answer says nor its cookie gets to the browser. */
+  /** Cuts the connection instead: the browser gets neither the body nor the cookie. */
   lose(): void;
 }
 
 export interface Wire extends AsyncDisposable {
-  /** The origin for the browser. */
+  /** The origin to open in the browser. */
   url: string;
-  /** Stops the answer to the next call of the procedure. Those of several calls are stopped in the order they were asked for. */
+  /** Holds the response to the next call of the procedure. Called several times, it holds those of the next calls in order. */
   stop(procedure: string): Answer;
 }
 
 interface Stop {
   procedure: string;
   arrived: (answer: IncomingMessage) => void;
-  /** What to do with the answer: decided before or after it has come. */
+  /** What to do with the response; may be decided before or after it arrives. */
   verdict: Promise<'deliver' | 'lose'>;
 }
 
 /**
- * The line between a browser and the server, where answers can be stopped. Not `page.route`: there an answer has already
- * put its cookie into the jar, and it is the cookie that matters.
+ * A proxy between browser and server that can hold responses. `page.route` would not do: a response that it intercepts has
+ * already stored its cookie, and the cookie is what matters.
  */
 export async function wireTo(server: RunningServer): Promise<Wire> {
   const stops: Stop[] = [];
@@ -39,7 +39,7 @@ export async function wireTo(server: RunningServer): Promise<Wire> {
     const [stop] = index === -1 ? [] : stops.splice(index, 1);
     void pass(server.port, incoming, outgoing, stop);
   });
-  // Not to other machines.
+  // Not reachable from other machines.
   await once(wire.listen(0, 'localhost'), 'listening');
   return {
     url: `http://localhost:${(wire.address() as AddressInfo).port}`,
@@ -59,7 +59,7 @@ export async function wireTo(server: RunningServer): Promise<Wire> {
 }
 
 async function pass(port: number, incoming: IncomingMessage, outgoing: ServerResponse, stop?: Stop): Promise<void> {
-  // With the Host that the browser has sent: the server compares the Origin with it.
+  // Keeps the Host of the browser, with which the server compares the Origin.
   const headers = { ...incoming.headers, connection: 'close' };
   const onward = request({
     host: 'localhost',
@@ -69,7 +69,7 @@ async function pass(port: number, incoming: IncomingMessage, outgoing: ServerRes
     headers,
     agent: false,
   });
-  // Whoever is gone needs no answer; but what is stopped here, the server has heard.
+  // A client that is gone needs no response, but a held request must still reach the server.
   outgoing.on('close', () => stop ?? onward.destroy());
   try {
     incoming.pipe(onward);
@@ -84,10 +84,10 @@ async function pass(port: number, incoming: IncomingMessage, outgoing: ServerRes
     if ((await stop.verdict) === 'deliver') outgoing.writeHead(answer.statusCode!, last(answer.headers)).end(body);
     else outgoing.destroy();
   } catch {
-    // There is no server: as the browser would find it.
+    // The server is down: the browser sees what it would without the proxy.
     outgoing.destroy();
   }
 }
 
-/** On a connection that it has used before, a browser sends again by itself what was not answered, and nobody would see it. */
+/** A browser silently resends an unanswered request on a reused connection, so no connection is reused. */
 const last = (headers: OutgoingHttpHeaders): OutgoingHttpHeaders => ({ ...headers, connection: 'close' });

@@ -1,15 +1,15 @@
 import type { Page } from 'playwright-core';
 
-/** What stood on a page at one moment: its address and its heading. */
+/** What a page showed at one moment. */
 export interface Sight {
   path: string;
   heading: string;
 }
 
 /**
- * From now on notes every page that is shown in the tab, however briefly: after each change of the document and before it
- * is painted, which is when a MutationObserver is called. Holds across loads; each load begins anew.
- * @returns what the current load has shown so far
+ * Records every page shown in the tab from the next load on, however briefly: a MutationObserver runs after each change of
+ * the document and before it is painted. Each load starts a new record.
+ * @returns a function that resolves what the current load has shown so far
  */
 export async function watchPages(page: Page): Promise<() => Promise<Sight[]>> {
   await page.addInitScript(() => {
