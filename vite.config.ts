@@ -11,7 +11,7 @@ export default defineConfig({
   build: {
     outDir: folder('./dist/client'),
     emptyOutDir: true,
-    // A data: URL would need a hole in the content security policy.
+    // Inlined assets are data: URLs, which the content security policy does not allow.
     assetsInlineLimit: 0,
   },
   test: {
@@ -24,7 +24,7 @@ export default defineConfig({
           name: 'unit',
           include: ['{src,scripts}/**/*.test.{ts,tsx}'],
           exclude: ['**/*.http.test.ts'],
-          // Against a test that hangs; none depends on how fast the machine is.
+          // Only for tests that hang: none depends on the speed of the machine.
           testTimeout: 120_000,
         },
       },
@@ -36,11 +36,11 @@ export default defineConfig({
       {
         extends: true,
         root: folder('.'),
-        // One browser at a time: the machine has few cores and the stories are about order, not speed.
+        // One browser at a time: several would compete for the cores of a small machine.
         test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
-          // Builds the product, so that the stories are told of what is there now, whatever started them.
+          // Builds the client, so that the tests never run against an old build.
           globalSetup: 'e2e/support/global-setup.ts',
           testTimeout: 120_000,
           hookTimeout: 120_000,
