@@ -41,7 +41,7 @@ const day = new Intl.DateTimeFormat('en', { dateStyle: 'long' });
 function Account({ user }: { user: User }) {
   return (
     <section className="overflow-hidden rounded-2xl border border-line bg-surface lg:grid lg:grid-cols-2">
-      <p className="border-l-4 border-brass px-5 py-7 font-display text-2xl wrap-anywhere sm:px-7">
+      <p className="border-l-4 border-brass px-5 py-7 content-center font-display text-2xl wrap-anywhere sm:px-7">
         Welcome, {user.username}!
       </p>
       <dl className="grid gap-x-8 gap-y-5 border-t border-line px-5 py-6 sm:grid-cols-2 sm:px-7 lg:items-center lg:border-t-0 lg:border-l">
