@@ -40,7 +40,7 @@ describe('npm run dev', () => {
     expect(await server.stop()).toBe(0);
   });
 
-  it('shows tokens being refreshed when they are short-lived', async () => {
+  it('refreshes short-lived tokens as they expire', async () => {
     await using server = await startDevelopment({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
     await using browser = await visitor(server.url);
     ignoreToolMessages(browser);
