@@ -82,7 +82,7 @@ describe('npm run dev', () => {
     );
     await Promise.all([
       page.waitForEvent('load'),
-      server.outputWith(/Stopped\.[^]*Latchkey is listening\./),
+      server.outputWith(/Stopped[^]*Latchkey is running at/),
       project.edit('src/server/app.ts', "{ status: 'ok' }", "{ status: 'ok', edited: true }"),
     ]);
     await seesDashboardOf(page, ada);
