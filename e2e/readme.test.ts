@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Page } from 'playwright-core';
-import { expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { lookAway } from './support/attention.ts';
 import { ada, register } from './support/people.ts';
 import { buildClient, copyOfTheProject, PROJECT, runPackage } from './support/project.ts';
@@ -11,7 +11,7 @@ import { startDevelopment, startProduct } from './support/server.ts';
 import { collectTokens, expired } from './support/tokens.ts';
 import { visitor } from './support/visitor.ts';
 
-/** Does what the README's section says: writes its files, applies its changes, generates the migration. */
+/** Follows the README's section: writes its files, applies its diffs, generates the migration. */
 async function followReadme(folder: string): Promise<void> {
   const readme = await readFile(join(PROJECT, 'README.md'), 'utf8');
   const section = /## Add your own procedure and page\n(.*?)\n## /s.exec(readme)?.[1] ?? '';
@@ -33,79 +33,81 @@ async function addNote(page: Page, text: string): Promise<void> {
 
 const notesOn = (page: Page) => page.getByRole('listitem').allTextContents();
 
-test('the procedures and the page of the README work as they stand there, also past the life of a token', async () => {
-  await using project = await copyOfTheProject();
-  await followReadme(project.folder);
-  await runPackage(project.folder, 'typescript/bin/tsc', '-p', '.');
-  await using server = await startDevelopment({
-    project: project.folder,
-    settings: { ACCESS_TOKEN_EXPIRY: '1s' },
+describe('the README example', () => {
+  it('has procedures and a page that work as printed, also when a token expires', async () => {
+    await using project = await copyOfTheProject();
+    await followReadme(project.folder);
+    await runPackage(project.folder, 'typescript/bin/tsc', '-p', '.');
+    await using server = await startDevelopment({
+      project: project.folder,
+      settings: { ACCESS_TOKEN_EXPIRY: '1s' },
+    });
+    await using browser = await visitor(server.url);
+    // Vite and React log greetings in development.
+    browser.expectFault(/^console (debug|info):/);
+    browser.expectFault(/401.*notes\./);
+    const tokens = collectTokens(browser.context);
+    const page = await browser.tab();
+    await register(page, ada);
+    await page.goto('/notes');
+    await addNote(page, ' ');
+    await page.getByText('Write something.').waitFor();
+    await lookAway(page);
+    for (const text of ['milk', 'bread', 'sugar']) {
+      await expired(tokens.at(-1)!);
+      await addNote(page, text);
+      await page.getByRole('listitem').filter({ hasText: text }).waitFor();
+    }
+    expect(await notesOn(page)).toEqual(['milk', 'bread', 'sugar']);
   });
-  await using browser = await visitor(server.url);
-  // Vite and React say hello in development.
-  browser.expectFault(/^console (debug|info):/);
-  browser.expectFault(/401.*notes\./);
-  const tokens = collectTokens(browser.context);
-  const page = await browser.tab();
-  await register(page, ada);
-  await page.goto('/notes');
-  await addNote(page, ' ');
-  await page.getByText('Write something.').waitFor();
-  await lookAway(page);
-  for (const text of ['milk', 'bread', 'sugar']) {
-    await expired(tokens.at(-1)!);
-    await addNote(page, text);
-    await page.getByRole('listitem').filter({ hasText: text }).waitFor();
-  }
-  expect(await notesOn(page)).toEqual(['milk', 'bread', 'sugar']);
-});
 
-test('a mutation whose token the server refuses takes effect once, and one without a network says so', async () => {
-  await using project = await copyOfTheProject();
-  await followReadme(project.folder);
-  await buildClient(project.folder);
-  await using first = await startProduct({ project: project.folder });
-  await using browser = await visitor(first.url);
-  const page = await browser.tab();
-  // Without the stream, which would notice too, and might be the faster one.
-  await page.route('**/auth.sessionEvents*', (route) => route.abort('connectionrefused'));
-  browser.expectFault(/ERR_CONNECTION_REFUSED/);
-  await register(page, ada);
-  await page.goto('/notes');
-  await addNote(page, 'milk');
-  await page.getByRole('listitem').filter({ hasText: 'milk' }).waitFor();
-  await lookAway(page);
-  expect(await first.stop()).toBe(0);
+  it('runs a mutation once when its token is refused, and reports one without a network', async () => {
+    await using project = await copyOfTheProject();
+    await followReadme(project.folder);
+    await buildClient(project.folder);
+    await using first = await startProduct({ project: project.folder });
+    await using browser = await visitor(first.url);
+    const page = await browser.tab();
+    // Without the event stream, which might notice the refused token before the mutation does.
+    await page.route('**/auth.sessionEvents*', (route) => route.abort('connectionrefused'));
+    browser.expectFault(/ERR_CONNECTION_REFUSED/);
+    await register(page, ada);
+    await page.goto('/notes');
+    await addNote(page, 'milk');
+    await page.getByRole('listitem').filter({ hasText: 'milk' }).waitFor();
+    await lookAway(page);
+    expect(await first.stop()).toBe(0);
 
-  // With another key for access tokens: the page cannot know that its own, which is not expired, is worthless.
-  await using second = await startProduct({
-    settings: { PORT: String(first.port), JWT_ACCESS_SECRET: 'Zp5Wc8Nq1Lr7Vx4Km0Bt6Hy3Gf9Ds2Ju' },
-    folder: first.folder,
-    project: project.folder,
+    // With a different access secret: the page's token has not expired, but the server no longer accepts it.
+    await using second = await startProduct({
+      settings: { PORT: String(first.port), JWT_ACCESS_SECRET: 'Zp5Wc8Nq1Lr7Vx4Km0Bt6Hy3Gf9Ds2Ju' },
+      folder: first.folder,
+      project: project.folder,
+    });
+    expect(second.url).toBe(first.url);
+    browser.expectFault(/401.*notes\.add/);
+    const refreshes = browser.calls('auth.refresh');
+    const answers: number[] = [];
+    page.on('response', (response) => {
+      if (response.url().includes('notes.add')) answers.push(response.status());
+    });
+    await addNote(page, 'bread');
+    await page.getByRole('listitem').filter({ hasText: 'bread' }).waitFor();
+    expect(answers).toEqual([401, 200]);
+    expect(browser.calls('auth.refresh') - refreshes).toBe(1);
+    expect(await notesOn(page)).toEqual(['milk', 'bread']);
+    await page.reload();
+    await page.getByRole('listitem').filter({ hasText: 'bread' }).waitFor();
+    expect(await notesOn(page)).toEqual(['milk', 'bread']);
+
+    // Offline it fails and says so, rather than being sent at some later time.
+    browser.expectFault(/ERR_INTERNET_DISCONNECTED/);
+    await browser.context.setOffline(true);
+    await addNote(page, 'sugar');
+    await page.getByRole('alert').getByText('We cannot reach the server.').waitFor();
+    await browser.context.setOffline(false);
+    await page.getByRole('button', { name: 'Add' }).click();
+    await page.getByRole('listitem').filter({ hasText: 'sugar' }).waitFor();
+    expect(await notesOn(page)).toEqual(['milk', 'bread', 'sugar']);
   });
-  expect(second.url).toBe(first.url);
-  browser.expectFault(/401.*notes\.add/);
-  const refreshes = browser.calls('auth.refresh');
-  const answers: number[] = [];
-  page.on('response', (response) => {
-    if (response.url().includes('notes.add')) answers.push(response.status());
-  });
-  await addNote(page, 'bread');
-  await page.getByRole('listitem').filter({ hasText: 'bread' }).waitFor();
-  expect(answers).toEqual([401, 200]);
-  expect(browser.calls('auth.refresh') - refreshes).toBe(1);
-  expect(await notesOn(page)).toEqual(['milk', 'bread']);
-  await page.reload();
-  await page.getByRole('listitem').filter({ hasText: 'bread' }).waitFor();
-  expect(await notesOn(page)).toEqual(['milk', 'bread']);
-
-  // Without a network it says so, instead of being sent at some later time.
-  browser.expectFault(/ERR_INTERNET_DISCONNECTED/);
-  await browser.context.setOffline(true);
-  await addNote(page, 'sugar');
-  await page.getByRole('alert').getByText('We cannot reach the server.').waitFor();
-  await browser.context.setOffline(false);
-  await page.getByRole('button', { name: 'Add' }).click();
-  await page.getByRole('listitem').filter({ hasText: 'sugar' }).waitFor();
-  expect(await notesOn(page)).toEqual(['milk', 'bread', 'sugar']);
 });

@@ -7,7 +7,7 @@ export function Layout() {
   const main = useFocusOnNavigation();
   const signedIn = useSession().status === 'signed-in';
 
-  // A plain jump to #main would be a navigation, and the hash would stay in the address.
+  // Following the link would be a navigation in the router and leave #main in the address bar.
   const skip = (event: MouseEvent) => {
     event.preventDefault();
     main.current?.focus();
@@ -43,13 +43,13 @@ export function Layout() {
   );
 }
 
-/** A new page is announced by moving the focus to its heading, as a browser does for a document that it loads. */
+/** Moves the focus to the heading of a new page, so that screen readers announce it as they do when a document loads. */
 function useFocusOnNavigation() {
   const main = useRef<HTMLElement>(null);
   const { pathname } = useLocation();
   const announced = useRef(pathname);
   useEffect(() => {
-    // The first page is announced by the browser, and its first Tab belongs to the skip link.
+    // The browser announces the first page, and the first Tab there must reach the skip link.
     if (announced.current === pathname) return;
     announced.current = pathname;
     main.current?.querySelector('h1')?.focus();

@@ -1,23 +1,23 @@
 import { Navigate, type RouteObject } from 'react-router';
 import { GuestsOnly } from './auth/guests-only.tsx';
-import { LoginPage } from './pages/login.tsx';
-import { RegisterPage } from './pages/register.tsx';
 import { RequireSession } from './auth/require-session.tsx';
-import { DashboardPage } from './pages/dashboard.tsx';
 import { Layout } from './layout.tsx';
+import { DashboardPage } from './pages/dashboard.tsx';
+import { LoginPage } from './pages/login.tsx';
 import { NotFoundPage } from './pages/not-found.tsx';
+import { RegisterPage } from './pages/register.tsx';
 
-/** Pages for people who are logged in. Also the only ones that a login may lead back to. */
+/** Pages that need a session, and the only pages a login may redirect to. */
 const memberPages: RouteObject[] = [{ path: '/dashboard', element: <DashboardPage /> }];
 
-/** Pages for people who are not; the others are led on to where they wanted to go. */
+/** Pages for guests. Anybody who is logged in is redirected to where they were going. */
 const guestPages: RouteObject[] = [
   { path: '/', element: <Navigate replace to="/login" /> },
   { path: '/login', element: <LoginPage /> },
   { path: '/register', element: <RegisterPage /> },
 ];
 
-/** Pages for everybody. */
+/** Pages for everyone. */
 const publicPages: RouteObject[] = [{ path: '*', element: <NotFoundPage /> }];
 
 export const routes: RouteObject[] = [

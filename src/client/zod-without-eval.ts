@@ -1,5 +1,5 @@
 import { z } from 'zod';
 
-// Zod compiles its parsers with `new Function` where it may. The content security policy forbids that, and even asking is
-// reported as a violation; so this comes before any module that makes a schema.
+// By default Zod compiles parsers with `new Function`, which our content security policy forbids, and even Zod's check for
+// it is reported as a violation. Import this before any module that creates a schema.
 z.config({ jitless: true });

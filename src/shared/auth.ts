@@ -68,18 +68,20 @@ export const newPassword = (minLength = PASSWORD_MIN_LENGTH) =>
     if (length > PASSWORD_MAX_LENGTH) ctx.addIssue(`Use at most ${PASSWORD_MAX_LENGTH} characters.`);
   });
 
-/** The input of `auth.register` and of its form. */
-export const registerInput = z
-  .strictObject({ username, email, password: newPassword() })
-  .superRefine(({ username, email, password }, ctx) => {
-    const lowered = password.toLowerCase();
-    if (lowered === email || lowered === username.toLowerCase())
-      ctx.addIssue({
-        code: 'custom',
-        path: ['password'],
-        message: 'Choose a password that is not your email or username.',
-      });
-  });
+/** The input of `auth.register` and of its form, for a server that accepts passwords from `minLength` code points on. */
+export const registerInputFor = (minLength: number) =>
+  z
+    .strictObject({ username, email, password: newPassword(minLength) })
+    .superRefine(({ username, email, password }, ctx) => {
+      const lowered = password.toLowerCase();
+      if (lowered === email || lowered === username.toLowerCase())
+        ctx.addIssue({
+          code: 'custom',
+          path: ['password'],
+          message: 'Choose a password that is not your email or username.',
+        });
+    });
+export const registerInput = registerInputFor(PASSWORD_MIN_LENGTH);
 export type RegisterInput = z.infer<typeof registerInput>;
 
 /** The input of `auth.login` and of its form. */

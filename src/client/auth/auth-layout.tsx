@@ -1,20 +1,12 @@
-import type { ReactNode } from 'react';
+import type { ComponentProps } from 'react';
 import { Page } from '../ui/page.tsx';
 
-interface DoorwayProps {
-  title: string;
-  heading: string;
-  children: ReactNode;
-}
-
-/** The frame of the pages that lead in. */
-export function AuthLayout({ title, heading, children }: DoorwayProps) {
+/** The frame of the pages for guests: a narrow column, with a door beside it where there is room. */
+export function AuthLayout(props: ComponentProps<typeof Page>) {
   return (
     <div className="grid grow items-stretch gap-16 lg:grid-cols-[minmax(0,26rem)_1fr]">
       <div className="mx-auto flex w-full max-w-104 flex-col gap-8">
-        <Page title={title} heading={heading}>
-          {children}
-        </Page>
+        <Page {...props} />
       </div>
       <div className="door hidden rounded-3xl lg:block" />
     </div>

@@ -6,11 +6,11 @@ const pages = [{ path: '/dashboard' }, { path: '/notes/:id' }];
 const destination = (redirectTo: string | null) => destinationOf(redirectTo, pages, here);
 
 describe('destinationOf', () => {
-  it.each(['/dashboard', '/dashboard?tab=2#end', '/notes/1', '/notes/a%20b'])('leads back to %s', (path) => {
+  it.each(['/dashboard', '/dashboard?tab=2#end', '/notes/1', '/notes/a%20b'])('returns to %s', (path) => {
     expect(destination(path)).toBe(path);
   });
 
-  it('takes what loginPath made', () => {
+  it('reverses loginPath', () => {
     const search = loginPath({ pathname: '/notes/1', search: '?q=a&b=%26', hash: '#c' }).slice('/login'.length);
     expect(destination(new URLSearchParams(search).get('redirectTo'))).toBe('/notes/1?q=a&b=%26#c');
   });
@@ -57,15 +57,15 @@ describe('destinationOf', () => {
     'data:text/html,x',
     'blob:https://latchkey.test/dashboard',
     '//[',
-  ])('leads home instead of to %j', (hostile) => {
+  ])('goes home for %j', (hostile) => {
     expect(destination(hostile)).toBe('/dashboard');
   });
 
-  it('leads home instead of to //evil.test where a page takes any path', () => {
+  it('goes home for //evil.test even where a page matches any path', () => {
     expect(destinationOf('/.//evil.test', [{ path: '*' }], here)).toBe('/dashboard');
   });
 
-  it('never answers with what a browser would take for another origin', () => {
+  it('never returns an address on another origin', () => {
     const parts = ['/', '\\', '.', '..', '%2f', '%5c', '\t', '@', ':', 'evil.test', 'dashboard', '?', '#'];
     for (const a of parts)
       for (const b of parts)

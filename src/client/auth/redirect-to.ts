@@ -2,21 +2,22 @@ import { matchRoutes, type Path, type RouteObject } from 'react-router';
 
 const HOME = '/dashboard';
 
-/** The login page, which leads back to where the guest wanted to go. */
+/** The address of the login page that leads back to `location` afterwards. */
 export function loginPath({ pathname, search, hash }: Path): string {
   return `/login?${new URLSearchParams({ redirectTo: pathname + search + hash }).toString()}`;
 }
 
 /**
- * Where to go after logging in. `redirectTo` comes from the address, so anybody can have written it: only a page of this
- * app will do, everything else means home.
+ * Where to go after logging in: `redirectTo` if it is one of `pages`, otherwise the home page. The value comes from the
+ * address bar, so anybody may have written it.
+ * @returns a path of this app, with query and hash
  */
 export function destinationOf(redirectTo: string | null, pages: RouteObject[], { origin } = window.location): string {
-  // Judged by the browser's own parser, for it is the one that would follow it: it drops tabs and takes \ for /.
+  // Parsed as the browser will parse it: it removes tabs and newlines, and treats \ as / (WHATWG URL, section 4.4).
   if (!redirectTo?.startsWith('/') || !URL.canParse(redirectTo, origin)) return HOME;
   const url = new URL(redirectTo, origin);
   if (url.origin !== origin) return HOME;
-  // `/.//evil.test` is a path of ours, `//evil.test`, but another origin to whoever resolves it once more.
+  // `/.//evil.test` has the path `//evil.test`, which means another origin once it is resolved again.
   if (url.pathname.startsWith('//') || matchRoutes(pages, url.pathname) === null) return HOME;
   return url.pathname + url.search + url.hash;
 }

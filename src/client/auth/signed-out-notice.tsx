@@ -3,18 +3,19 @@ import { sessionEndMessage, sessionEndReasons } from '../../shared/failures.ts';
 import { Notice } from '../ui/notice.tsx';
 import { useSession } from './use-session.ts';
 
-/** On the login page: why the person is here, where they might wonder. */
+/** Explains on the login page why somebody has ended up there, where they might wonder. */
 export function SignedOutNotice() {
   const state = useSession();
   const [params] = useSearchParams();
   const reason = state.status === 'signed-out' ? state.reason : undefined;
-  const sentence = failureMessage(reason, params.has('redirectTo'));
-  return sentence === undefined ? null : <Notice tone="calm">{sentence}</Notice>;
+  const message = noticeFor(reason, params.has('redirectTo'));
+  return message === undefined ? null : <Notice tone="calm">{message}</Notice>;
 }
 
-function failureMessage(reason: string | undefined, wasSentHere: boolean): string | undefined {
+function noticeFor(reason: string | undefined, wasRedirected: boolean): string | undefined {
   if (reason === 'logout') return 'You have logged out.';
-  const told = sessionEndReasons.find((known) => known === reason) ?? 'none';
-  // Whoever came by themselves need not be told to log in.
-  return (told === 'none' || told === 'invalid') && !wasSentHere ? undefined : sessionEndMessage(told);
+  const known = sessionEndReasons.find((candidate) => candidate === reason) ?? 'none';
+  // A guest who opened the login page on purpose needs no explanation.
+  if (!wasRedirected && (known === 'none' || known === 'invalid')) return undefined;
+  return sessionEndMessage(known);
 }

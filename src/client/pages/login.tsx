@@ -2,14 +2,14 @@ import { zodResolver } from '@hookform/resolvers/zod';
 import { useForm } from 'react-hook-form';
 import { useLocation } from 'react-router';
 import { loginInput } from '../../shared/auth.ts';
+import { AuthLayout } from '../auth/auth-layout.tsx';
+import { logIn } from '../auth/sign-in.ts';
+import { SignedOutNotice } from '../auth/signed-out-notice.tsx';
 import { Field } from '../ui/field.tsx';
+import { showFormErrors } from '../ui/form-errors.ts';
 import { Form } from '../ui/form.tsx';
 import { PasswordField } from '../ui/password-field.tsx';
 import { TextLink } from '../ui/text-link.tsx';
-import { AuthLayout } from '../auth/auth-layout.tsx';
-import { SignedOutNotice } from '../auth/signed-out-notice.tsx';
-import { showFormErrors } from '../ui/form-errors.ts';
-import { logIn } from '../auth/sign-in.ts';
 
 export function LoginPage() {
   const { search } = useLocation();
@@ -18,7 +18,7 @@ export function LoginPage() {
   const submit = form.handleSubmit((input) => logIn(input).catch((error: unknown) => showFormErrors(form, error)));
 
   return (
-    <AuthLayout title="Log in" heading="Good to see you again">
+    <AuthLayout title="Log in">
       {errors.root === undefined && <SignedOutNotice />}
       <Form onSubmit={(event) => void submit(event)} busy={isSubmitting} problem={errors.root?.message} action="Log in">
         <Field

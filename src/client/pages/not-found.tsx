@@ -1,14 +1,14 @@
-import { TextLink } from '../ui/text-link.tsx';
 import { Page } from '../ui/page.tsx';
+import { TextLink } from '../ui/text-link.tsx';
 
 export function NotFoundPage() {
   return (
     <Page title="Page not found">
       <p className="mt-4 max-w-prose text-muted">
-        There is nothing at this address. It may have moved, or never existed.
+        There’s nothing here. The page may have moved, or the address may be mistyped.
       </p>
       <p className="mt-6">
-        <TextLink to="/">Go to the start page</TextLink>
+        <TextLink to="/">Go to the home page</TextLink>
       </p>
     </Page>
   );

@@ -1,24 +1,27 @@
 import { zodResolver } from '@hookform/resolvers/zod';
 import { useForm } from 'react-hook-form';
 import { useLocation } from 'react-router';
-import { PASSWORD_MIN_LENGTH, registerInput } from '../../shared/auth.ts';
+import { registerInputFor } from '../../shared/auth.ts';
+import { AuthLayout } from '../auth/auth-layout.tsx';
+import { passwordMinLength } from '../auth/password-policy.ts';
+import { createAccount } from '../auth/sign-in.ts';
 import { Field } from '../ui/field.tsx';
+import { showFormErrors } from '../ui/form-errors.ts';
 import { Form } from '../ui/form.tsx';
 import { PasswordField } from '../ui/password-field.tsx';
 import { TextLink } from '../ui/text-link.tsx';
-import { AuthLayout } from '../auth/auth-layout.tsx';
-import { showFormErrors } from '../ui/form-errors.ts';
-import { createAccount } from '../auth/sign-in.ts';
+
+const minLength = passwordMinLength();
+const resolver = zodResolver(registerInputFor(minLength));
 
 export function RegisterPage() {
   const { search } = useLocation();
-  const form = useForm({
-    resolver: zodResolver(registerInput),
-    defaultValues: { username: '', email: '', password: '' },
-  });
+  const form = useForm({ resolver, defaultValues: { username: '', email: '', password: '' } });
   const { errors, isSubmitting } = form.formState;
   const submit = form.handleSubmit((input) =>
-    createAccount(input).catch((error: unknown) => showFormErrors(form, error)),
+    createAccount(input).catch((error: unknown) =>
+      showFormErrors(form, error, { username_taken: 'username', email_taken: 'email' }),
+    ),
   );
 
   return (
@@ -29,10 +32,10 @@ export function RegisterPage() {
         problem={errors.root?.message}
         action="Create account"
       >
-        {/* People log in with their email, so that is the "username" which a password manager is to keep. */}
+        {/* People log in with their email, so the email is what a password manager should save as the "username". */}
         <Field
           label="Username"
-          hint="The name we call you by."
+          hint="What we’ll call you."
           autoComplete="nickname"
           autoCapitalize="none"
           spellCheck={false}
@@ -48,14 +51,14 @@ export function RegisterPage() {
         />
         <PasswordField
           label="Password"
-          hint={`At least ${PASSWORD_MIN_LENGTH} characters. Longer is better, and every character counts.`}
+          hint={`At least ${minLength} characters. Longer is better, and a few random words work well.`}
           autoComplete="new-password"
           error={errors.password?.message}
           {...form.register('password')}
         />
       </Form>
       <p className="text-muted">
-        Already have an account? <TextLink to={{ pathname: '/login', search }}>Log in instead</TextLink>
+        Already have an account? <TextLink to={{ pathname: '/login', search }}>Log in</TextLink>
       </p>
     </AuthLayout>
   );

@@ -12,7 +12,7 @@ const kinds = {
 
 const ignore = (event: MouseEvent) => event.preventDefault();
 
-/** While busy it keeps the focus, which `disabled` would drop onto the body, and does nothing. */
+/** While busy, ignores clicks but keeps the focus, which `disabled` would move to the body. */
 export function Button({ kind = 'main', busy = false, type = 'button', onClick, children, ...rest }: ButtonProps) {
   return (
     <button

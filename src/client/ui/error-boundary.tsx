@@ -1,7 +1,7 @@
 import { Component, type ReactNode } from 'react';
 import { Button } from './button.tsx';
 
-/** What is left when a component throws. React has logged the error, so it only needs a way out. */
+/** Replaces the app when a component throws. React has logged the error already, so all it offers is a way out. */
 export class ErrorBoundary extends Component<{ children: ReactNode }> {
   override state = { failed: false };
 
@@ -15,7 +15,7 @@ export class ErrorBoundary extends Component<{ children: ReactNode }> {
       <main className="mx-auto flex min-h-dvh max-w-md flex-col items-start justify-center gap-4 px-5">
         <h1 className="font-display text-3xl font-semibold">Something went wrong</h1>
         <p role="alert" className="text-muted">
-          That was our fault, not yours. Reloading the page usually helps.
+          It’s our fault, not yours. Reloading the page usually helps.
         </p>
         <Button onClick={() => window.location.reload()}>Reload</Button>
       </main>

@@ -3,14 +3,14 @@ import { type ComponentProps, type ReactNode, useId } from 'react';
 export interface FieldProps extends Omit<ComponentProps<'input'>, 'id' | 'className'> {
   label: string;
   hint?: string;
-  /** What is wrong with it. Takes the place of the hint. */
+  /** Shown instead of the hint. */
   error?: string | undefined;
-  /** Stands inside the frame, after the input. */
+  /** Goes inside the border, after the input. */
   children?: ReactNode;
 }
 
-// The error is no live region: it is read out with the field, which gets the focus when a form is refused, and while a
-// person corrects their entry it would interrupt every keystroke.
+// The error is not a live region: it is announced with the field, which gets the focus when a submission fails. Live, it
+// would interrupt every keystroke of the correction.
 export function Field({ label, hint, error, children, ...input }: FieldProps) {
   const id = useId();
   const text = error ?? hint;

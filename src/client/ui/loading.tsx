@@ -1,4 +1,4 @@
-/** Comes late, by CSS alone: what is quick needs no word, and a flash of one is worse than none. */
+/** Appears after a short delay (CSS only), so that fast responses do not make it flash. */
 export function Loading() {
   return <output className="mt-6 block animate-late text-muted">Loading…</output>;
 }

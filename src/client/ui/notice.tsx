@@ -2,7 +2,7 @@ import { type ReactNode, useEffect, useRef } from 'react';
 
 interface NoticeProps {
   tone: 'problem' | 'calm';
-  /** When it appears. */
+  /** Whether to focus the notice when it appears. */
   takesFocus?: boolean;
   children: ReactNode;
 }

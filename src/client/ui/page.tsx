@@ -1,9 +1,9 @@
 import { type ReactNode, useEffect } from 'react';
 
 interface PageProps {
-  /** Names the page in the browser's tab and history. */
+  /** For the browser's tab and history. */
   title: string;
-  /** Where the page greets with other words than its title. */
+  /** Defaults to the title. */
   heading?: string;
   children: ReactNode;
 }
@@ -15,7 +15,7 @@ export function Page({ title, heading = title, children }: PageProps) {
 
   return (
     <>
-      {/* Can be focused, so that a navigation can announce it; see the layout. */}
+      {/* Focusable so that the layout can announce a navigation. */}
       <h1 tabIndex={-1} className="font-display text-3xl font-semibold tracking-tight text-balance outline-none">
         {heading}
       </h1>

@@ -1,11 +1,11 @@
 import { useState } from 'react';
 import { Field, type FieldProps } from './field.tsx';
 
-/** Never with `maxLength`: a browser cuts a pasted password to it without a word. */
+/** Never set `maxLength`: browsers silently truncate a pasted password to it. */
 export function PasswordField(props: Omit<FieldProps, 'type' | 'children'>) {
   const [shown, setShown] = useState(false);
   return (
-    // Without the spelling check, which some browsers have done by a server.
+    // No spell check: some browsers send the text to a server for it.
     <Field {...props} type={shown ? 'text' : 'password'} spellCheck={false} autoCapitalize="none" autoCorrect="off">
       <button
         type="button"
