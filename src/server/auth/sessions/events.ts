@@ -23,21 +23,21 @@ const streams = concurrency(STREAMS_PER_SESSION);
 export async function* sessionEvents(ctx: Context, lastEventId: string | undefined, signal: AbortSignal | undefined) {
   const { sessions, draining } = ctx.services;
   const first = await ctx.principal();
-  if ('failure' in first) return refuse(ctx, first);
+  if (first.kind === 'failed') return refuse(ctx, first);
   using place = streams.enter(first.session.id);
-  if (place === undefined) return refuse(ctx, { failure: { code: 'rate_limited', retryAfter: RETRY_AFTER } });
+  if (place === undefined) return refuse(ctx, { kind: 'failed', failure: { code: 'rate_limited', retryAfter: RETRY_AFTER } });
 
   let known = lastEventId;
   const listening = () => signal?.aborted !== true;
   while (listening()) {
     // A server that is stopping ends its streams, or they would keep it. This failure makes the client connect again.
-    if (draining()) return refuse(ctx, { failure: { code: 'overloaded', retryAfter: RETRY_AFTER } });
-    const principal = await sessions.recognize(ctx.accessToken ?? '');
-    if ('failure' in principal) return refuse(ctx, principal);
-    const state = stateOf(principal.user);
+    if (draining()) return refuse(ctx, { kind: 'failed', failure: { code: 'overloaded', retryAfter: RETRY_AFTER } });
+    const caller = await sessions.authenticate(ctx.accessToken ?? '');
+    if (caller.kind === 'failed') return refuse(ctx, caller);
+    const state = stateOf(caller.user);
     if (state !== known) {
       known = state;
-      yield tracked(state, { user: principal.user });
+      yield tracked(state, { user: caller.user });
     }
     await setTimeout(INTERVAL, undefined, { signal }).catch(ignoreAbort);
   }
