@@ -41,7 +41,7 @@ function populate(folder: string, count: number, passwordHash: string): SeededSe
     'INSERT INTO users (id, username, email, password_hash, created_at) VALUES (?, ?, ?, ?, ?)',
   );
   const addSession = database.prepare(
-    `INSERT INTO sessions (id, user_id, generation, issued_at, proved, created_at, last_seen_at, expires_at)
+    `INSERT INTO sessions (id, user_id, generation, issued_at, confirmed, created_at, last_seen_at, expires_at)
      VALUES (?, ?, 1, ?, 0, ?, ?, ?)`,
   );
   const sessions: SeededSession[] = [];
@@ -73,7 +73,7 @@ export function accessTokenOf({ id, userId }: SeededSession, lifetime = 900): st
 
 /** As the server makes it. @param cost bcrypt's, as the server is started with */
 export async function hashOf(password: string, cost: number): Promise<string> {
-  const passwords = createPasswords({ cost, threads: 1, onBadHash: () => {} });
+  const passwords = createPasswords({ cost, threads: 1, onMalformedHash: () => {} });
   const result = await passwords.hash(password);
   await passwords.close();
   if (result.kind !== 'hashed') throw new Error('A single hash was too many.');
