@@ -56,6 +56,8 @@ export type AuthenticatedSession = Ended | ({ kind: 'authenticated' } & Live);
 export interface AuthStore {
   /** Durable. Creates the account and, where given, its first session: both or neither. */
   createAccount(account: Account, first?: NewSession): Promise<AccountCreated>;
+  /** Whether an account has this username, in any case, or this email, lower-cased; the username first where both. */
+  findTaken(username: string, email: string): Promise<'username_taken' | 'email_taken' | undefined>;
   /** @param email lower-cased */
   findAccountByEmail(email: string): Promise<Account | undefined>;
   /** Durable. Does nothing where the stored hash is no longer `from`. */

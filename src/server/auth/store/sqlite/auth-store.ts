@@ -55,15 +55,23 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase): Au
   const exists = (condition: ReturnType<typeof eq>) =>
     db.select({ id: users.id }).from(users).where(condition).get() !== undefined;
 
+  function taken(username: string, email: string) {
+    if (exists(eq(sql`lower(${users.username})`, username.toLowerCase()))) return 'username_taken';
+    return exists(eq(users.email, email)) ? 'email_taken' : undefined;
+  }
+
   return {
     async createAccount(account, first) {
       return db.transaction(() => {
-        if (exists(eq(sql`lower(${users.username})`, account.username.toLowerCase())))
-          return { kind: 'username_taken' };
-        if (exists(eq(users.email, account.email))) return { kind: 'email_taken' };
+        const kind = taken(account.username, account.email);
+        if (kind !== undefined) return { kind };
         db.insert(users).values(account).run();
         return { kind: 'created', replaced: first !== undefined && begin(first) };
       }, IMMEDIATE);
+    },
+
+    async findTaken(username, email) {
+      return taken(username, email);
     },
 
     async findAccountByEmail(email) {
