@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { tracked } from '@trpc/server';
 import type { User } from '../../../shared/auth.ts';
-import { refuse, type Context } from '../../trpc.ts';
+import { fail, type Context } from '../../trpc.ts';
 import { concurrency } from '../limits/concurrency.ts';
 
 /** How often a stream looks at its session. In milliseconds. Looking, and not being told, finds what another server did. */
@@ -22,18 +22,19 @@ const streams = concurrency(STREAMS_PER_SESSION);
  */
 export async function* sessionEvents(ctx: Context, lastEventId: string | undefined, signal: AbortSignal | undefined) {
   const { sessions, draining } = ctx.services;
-  const first = await ctx.principal();
-  if (first.kind === 'failed') return refuse(ctx, first);
+  const first = await ctx.authenticate();
+  if (first.kind === 'failed') return fail(ctx, first);
   using place = streams.enter(first.session.id);
-  if (place === undefined) return refuse(ctx, { kind: 'failed', failure: { code: 'rate_limited', retryAfter: RETRY_AFTER } });
+  if (place === undefined)
+    return fail(ctx, { kind: 'failed', failure: { code: 'rate_limited', retryAfter: RETRY_AFTER } });
 
   let known = lastEventId;
   const listening = () => signal?.aborted !== true;
   while (listening()) {
     // A server that is stopping ends its streams, or they would keep it. This failure makes the client connect again.
-    if (draining()) return refuse(ctx, { kind: 'failed', failure: { code: 'overloaded', retryAfter: RETRY_AFTER } });
+    if (draining()) return fail(ctx, { kind: 'failed', failure: { code: 'overloaded', retryAfter: RETRY_AFTER } });
     const caller = await sessions.authenticate(ctx.accessToken ?? '');
-    if (caller.kind === 'failed') return refuse(ctx, caller);
+    if (caller.kind === 'failed') return fail(ctx, caller);
     const state = stateOf(caller.user);
     if (state !== known) {
       known = state;
