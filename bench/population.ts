@@ -13,7 +13,7 @@ const DAY = 24 * 60 * 60_000;
 const tokens = createTokens({
   accessSecrets: [secrets.JWT_ACCESS_SECRET],
   refreshSecrets: [secrets.JWT_REFRESH_SECRET],
-  accessTokenLifetime: 15 * 60_000,
+  accessTokenLifetimeMs: 15 * 60_000,
 });
 
 export interface SeededSession {

@@ -4,8 +4,8 @@ export class DatabaseUnavailable extends Error {
 }
 
 /**
- * Whether the database is to blame for an error, whichever engine it is. An opened database throws DatabaseUnavailable
- * from its verbs and from a feature's own queries alike; this also finds it where Drizzle or tRPC has wrapped it.
+ * Whether the database is to blame for an error, whichever engine it is. The driver throws DatabaseUnavailable for verbs and
+ * for a feature's own queries alike; this also finds it where Drizzle or tRPC has wrapped it.
  */
 export function isDatabaseUnavailable(error: unknown): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause)

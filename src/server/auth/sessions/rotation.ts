@@ -50,11 +50,10 @@ export interface AccessClaims extends SessionClaims {
   refreshIssuedAt: number;
 }
 
-/** Milliseconds. */
 export interface Policy {
-  refreshTokenLifetime: number;
-  sessionMaxAge: number;
-  reuseInterval: number;
+  refreshTokenLifetimeMs: number;
+  sessionMaxAgeMs: number;
+  reuseIntervalMs: number;
 }
 
 /**
@@ -64,9 +63,9 @@ export interface Policy {
  */
 const REUSE_INTERVAL_MS = 60_000;
 
-/** @param refreshTokenLifetime milliseconds @returns milliseconds */
-export const reuseIntervalFor = (refreshTokenLifetime: number) =>
-  Math.min(REUSE_INTERVAL_MS, refreshTokenLifetime / 10);
+/** At most a tenth of the lifetime, so that short settings work too. @returns milliseconds */
+export const reuseIntervalFor = (refreshTokenLifetimeMs: number) =>
+  Math.min(REUSE_INTERVAL_MS, refreshTokenLifetimeMs / 10);
 
 export type RefreshDecision =
   /** Nothing to write. */
@@ -85,7 +84,7 @@ export function decideRefresh(
   row: SessionRow,
   claims: RefreshClaims,
   now: number,
-  { reuseInterval }: Policy,
+  { reuseIntervalMs }: Policy,
 ): RefreshDecision {
   const reason = endReasonOf(row, claims, now);
   if (reason !== undefined) return { kind: 'ended', reason };
@@ -100,8 +99,8 @@ export function decideRefresh(
       confirmed = true;
       issuedAt = claims.issuedAt;
     }
-    if (Math.abs(claims.issuedAt - issuedAt) > reuseInterval) return { kind: 'reused' };
-    if (generation > 1 && now - issuedAt <= reuseInterval) {
+    if (Math.abs(claims.issuedAt - issuedAt) > reuseIntervalMs) return { kind: 'reused' };
+    if (generation > 1 && now - issuedAt <= reuseIntervalMs) {
       const progress = { generation, issuedAt, confirmed, previousIssuedAt };
       return { kind: 'keep', generation, ...(behind || confirms ? { progress } : {}) };
     }
@@ -111,10 +110,10 @@ export function decideRefresh(
 
   if (claims.generation === generation - 1) {
     // Refresh tokens of the previous generation are held to the same rule as those of the current one.
-    if (previousIssuedAt !== null && Math.abs(claims.issuedAt - previousIssuedAt) > reuseInterval)
+    if (previousIssuedAt !== null && Math.abs(claims.issuedAt - previousIssuedAt) > reuseIntervalMs)
       return { kind: 'reused' };
     // The answer that carried the current generation was lost, or another tab was faster.
-    if (!confirmed || now - issuedAt <= reuseInterval) return { kind: 'reissue', generation };
+    if (!confirmed || now - issuedAt <= reuseIntervalMs) return { kind: 'reissue', generation };
   }
   return { kind: 'reused' };
 }
@@ -130,7 +129,7 @@ export function decideCall(
   row: SessionRow,
   claims: AccessClaims,
   now: number,
-  { reuseInterval }: Policy,
+  { reuseIntervalMs }: Policy,
 ): CallDecision {
   const reason = endReasonOf(row, claims, now);
   if (reason !== undefined) return { kind: 'ended', reason };
@@ -138,7 +137,7 @@ export function decideCall(
   // in a power cut), but it writes nothing: only a refresh token makes the row catch up.
   if (claims.generation !== row.generation) return { kind: 'authenticated' };
   if (!row.confirmed) return { kind: 'authenticated', confirmedIssuedAt: claims.refreshIssuedAt };
-  const twoHolders = Math.abs(claims.refreshIssuedAt - row.issuedAt) > reuseInterval;
+  const twoHolders = Math.abs(claims.refreshIssuedAt - row.issuedAt) > reuseIntervalMs;
   return { kind: twoHolders ? 'reused' : 'authenticated' };
 }
 

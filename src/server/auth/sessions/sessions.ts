@@ -63,16 +63,15 @@ export function createSessions(options: {
   store: AuthStore;
   tokens: Tokens;
   policy: Policy;
-  /** Milliseconds. */
-  accessTokenLifetime: number;
+  accessTokenLifetimeMs: number;
   /** Milliseconds since the epoch. */
   clock: () => number;
 }) {
-  const { store, tokens, policy, accessTokenLifetime, clock } = options;
+  const { store, tokens, policy, accessTokenLifetimeMs, clock } = options;
 
   /** @param refreshIssuedAt `issuedAt` of the refresh token that this access token belongs to, in milliseconds since the epoch */
   function grant(session: SessionRow, user: User, refreshIssuedAt: number, now: number): Grant {
-    const lifetime = Math.min(accessTokenLifetime, session.expiresAt - now);
+    const lifetime = Math.min(accessTokenLifetimeMs, session.expiresAt - now);
     const iat = now / 1000;
     const accessToken = tokens.signAccess({
       sub: user.id,
@@ -92,7 +91,7 @@ export function createSessions(options: {
 
   /** A refresh token of the current generation, issued now, with an access token. */
   function issue(session: SessionRow, user: User, now: number): Issued {
-    const lifetime = Math.min(policy.refreshTokenLifetime, session.expiresAt - now);
+    const lifetime = Math.min(policy.refreshTokenLifetimeMs, session.expiresAt - now);
     const token = tokens.signRefresh({
       sub: user.id,
       sid: session.id,
@@ -132,7 +131,7 @@ export function createSessions(options: {
         previousIssuedAt: null,
         createdAt: now,
         lastSeenAt: now,
-        expiresAt: now + policy.sessionMaxAge,
+        expiresAt: now + policy.sessionMaxAgeMs,
         endedAt: null,
         endReason: null,
         userAgent: device.userAgent?.slice(0, DEVICE_TEXT_MAX_LENGTH) ?? null,
@@ -199,7 +198,7 @@ export function createSessions(options: {
     /** Deletes the sessions whose every token has expired. @returns the number of rows deleted */
     purge(): Promise<number> {
       // Twice the lifetime: a power cut may have set a row's `issuedAt` back by as much as one.
-      const before = clock() - 2 * policy.refreshTokenLifetime;
+      const before = clock() - 2 * policy.refreshTokenLifetimeMs;
       return purge((limit) => store.purgeSessions(before, limit));
     },
   };

@@ -49,14 +49,14 @@ export type AuthenticatedSession = Ended | ({ kind: 'authenticated' } & Live);
  * What accounts and sessions need from a database. Each verb is one atomic step. The rules are in sessions/rotation.ts;
  * a store applies them. Times are milliseconds since the epoch.
  *
- * A verb rejects with DatabaseUnavailable (db/errors.ts) where the database cannot carry it out, and then has changed
- * nothing. Verbs marked "Durable" have reached the disk when they resolve. A power cut may undo the others, which is
- * harmless: a signed token proves its own rotation.
+ * A verb rejects with DatabaseUnavailable (db/errors.ts) where the database cannot execute it, and then has changed nothing.
+ * Verbs marked "Durable" have reached the disk when they resolve. A power cut may undo the others, which is harmless: a
+ * signed token proves its own rotation.
  */
 export interface AuthStore {
   /** Durable. Creates the account and, where given, its first session: both or neither. */
   createAccount(account: Account, first?: NewSession): Promise<AccountCreated>;
-  /** Whether an account has this username, in any case, or this email, lower-cased; the username first where both. */
+  /** @param username in any case @param email lower-cased @returns `username_taken` where both are taken */
   findTaken(username: string, email: string): Promise<'username_taken' | 'email_taken' | undefined>;
   /** @param email lower-cased */
   findAccountByEmail(email: string): Promise<Account | undefined>;
@@ -72,7 +72,7 @@ export interface AuthStore {
   endSession(id: string, reason: EndReason, now: number): Promise<boolean>;
   /** Deletes at most `limit` sessions with `issuedAt` before `before`. @returns the number of rows deleted */
   purgeSessions(before: number, limit: number): Promise<number>;
-  /** Rejects where the database can not be read or, short of a full disk, not be written. Writes nothing. */
+  /** Rejects where the database cannot be read or written; it writes nothing, so a full disk goes unnoticed. */
   ping(): Promise<void>;
 }
 
