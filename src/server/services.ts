@@ -43,11 +43,11 @@ export function createServices(settings: Settings, log: Logger, clock: () => num
     store,
     tokens,
     policy: {
-      refreshTokenLifetime: settings.refreshTokenLifetime,
-      sessionMaxAge: settings.sessionMaxAge,
-      reuseInterval: reuseIntervalFor(settings.refreshTokenLifetime),
+      refreshTokenLifetimeMs: settings.refreshTokenLifetimeMs,
+      sessionMaxAgeMs: settings.sessionMaxAgeMs,
+      reuseIntervalMs: reuseIntervalFor(settings.refreshTokenLifetimeMs),
     },
-    accessTokenLifetime: settings.accessTokenLifetime,
+    accessTokenLifetimeMs: settings.accessTokenLifetimeMs,
     clock,
   });
   let draining = false;

@@ -493,7 +493,7 @@ describe('a protected call', () => {
   });
 
   it('says that the session has expired where its row has been purged', async () => {
-    await using world = await testWorld({ accessTokenLifetime: 60 * DAY, refreshTokenLifetime: DAY });
+    await using world = await testWorld({ accessTokenLifetimeMs: 60 * DAY, refreshTokenLifetimeMs: DAY });
     const client = world.client();
     await client.register();
     world.clock.advance(3 * DAY);
