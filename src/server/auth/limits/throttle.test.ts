@@ -183,12 +183,12 @@ describe('limits', () => {
     const limit = { points: 2, durationSeconds: 60 };
     const refused = { kind: 'failed', failure: { code: 'rate_limited', retryAfter: 60 } };
     const limiter = createLimiters(sqliteLimiters(database));
+    for (let call = 0; call < 3; call += 1) expect(await throttle.register('ada')).toBeUndefined();
     expect(await limiter('register', limit)('ada')).toBeUndefined();
     expect(await limiter('register', limit)('ada')).toBeUndefined();
     expect(await limiter('register', limit)('ada')).toEqual(refused);
     expect(await limiter('register', limit)('bob')).toBeUndefined();
     expect(await limiter('invitations', limit)('ada')).toBeUndefined();
-    expect(await throttle.register('ada')).toBeUndefined();
     expect(await createLimiters(sqliteLimiters(database))('register', limit)('ada')).toEqual(refused);
     pass(61);
     expect(await limiter('register', limit)('ada')).toBeUndefined();
