@@ -236,8 +236,10 @@ describe('health checks', () => {
     };
     expect(await status('/healthz')).toEqual([200, { status: 'ok' }]);
     expect(await status('/readyz')).toEqual([200, { status: 'ok' }]);
+    expect((await fetch(`${world.url}/healthz`)).headers.get('connection')).toBe('keep-alive');
     world.services.drain();
     expect(await status('/readyz')).toEqual([503, { status: 'unavailable' }]);
+    expect((await fetch(`${world.url}/healthz`)).headers.get('connection')).toBe('close');
     expect(await status('/healthz')).toEqual([200, { status: 'ok' }]);
     await world[Symbol.asyncDispose]();
 

@@ -32,6 +32,18 @@ describe('a stream', () => {
     await closed;
   });
 
+  // Otherwise it would delay a server that is stopping.
+  it('closes its connection when it ends, if it began while the server was draining', async () => {
+    await using world = await testWorld();
+    const { accessToken } = await world.client().register();
+    world.services.drain();
+    const stream = await openStream(world, accessToken, { connection: 'keep-alive' });
+    expect(stream.headers.connection).toBe('close');
+    const closed = once(stream.socket, 'close');
+    stream.resume();
+    await closed;
+  });
+
   it('keeps its connection otherwise', async () => {
     await using world = await testWorld();
     const { accessToken } = await world.client().register();
