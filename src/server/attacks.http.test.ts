@@ -218,11 +218,13 @@ describe('a request target that is not a URL', () => {
     ['/trpc//?batch=1', 'x'],
     ['http://x:99999/trpc/auth.me', 'x'],
     ['/trpc/auth.me', 'a@b'],
-  ])('is answered as a client error in JSON: %s at %s', async (target, host) => {
+  ])('is answered as a client error, and not with a page: %s at %s', async (target, host) => {
     await using world = await testWorld();
     const answer = await raw(world, `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
     expect([400, 404]).toContain(answer.status);
-    expect(answer.head.toLowerCase()).toContain('content-type: application/json');
+    // Express never sees a target with an impossible port, which is answered without a body.
+    const type = /content-type: ([\w/]+)/i.exec(answer.head)?.[1];
+    expect(type).toBe(target.startsWith('/') ? 'application/json' : undefined);
     expect(world.log.filter((line) => line.includes('"level":50'))).toEqual([]);
   });
 });

@@ -4,11 +4,13 @@ import { z } from 'zod';
 export const sessionEndReasons = ['none', 'invalid', 'expired', 'revoked', 'reused'] as const;
 export type SessionEndReason = (typeof sessionEndReasons)[number];
 
-/** `z.infer` of an object without fields would forbid `code` too. */
-type Infer<Shape extends z.ZodRawShape> = { [Name in keyof Shape]: z.infer<Shape[Name]> };
+/** `never` stands for no details, which adds nothing to a failure's type. */
+type Infer<Shape extends z.ZodRawShape> = [Shape] extends [never]
+  ? unknown
+  : { [Name in keyof Shape]: z.infer<Shape[Name]> };
 
 /** Gives one entry of the table its types: `message` takes what `details` describes. */
-function define<const TrpcCode extends string, const Details extends z.ZodRawShape = Record<never, never>>(definition: {
+function define<const TrpcCode extends string, const Details extends z.ZodRawShape = never>(definition: {
   /** The tRPC error code, which decides the HTTP status. */
   trpcCode: TrpcCode;
   /** What travels beside the code. */

@@ -88,10 +88,17 @@ describe('creating an account', () => {
   });
 
   it('finds a username that was taken while the password was hashed', async () => {
-    const prepared = await accounts().prepare(anna);
-    await accounts().create({ ...anna, email: 'other@example.com' });
-    if (prepared.kind !== 'new-account') expect.unreachable();
-    expect(await store.createAccount(prepared.account)).toEqual({ kind: 'username_taken' });
+    const meanwhile = { ...anna, email: 'other@example.com' };
+    const overtaken = accounts({
+      passwords: {
+        ...passwords,
+        async hash(password, network) {
+          await accounts().create(meanwhile);
+          return passwords.hash(password, network);
+        },
+      },
+    });
+    expect(await overtaken.create(anna)).toEqual({ kind: 'failed', failure: { code: 'username_taken' } });
   });
 
   it('creates nothing when overloaded', async () => {

@@ -73,4 +73,3 @@ export function createAccounts(options: {
     },
   };
 }
-export type Accounts = ReturnType<typeof createAccounts>;

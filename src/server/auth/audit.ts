@@ -84,4 +84,3 @@ export function createAudit(options: {
     },
   };
 }
-export type Audit = ReturnType<typeof createAudit>;

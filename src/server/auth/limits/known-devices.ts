@@ -34,4 +34,3 @@ export function createDevices(options: { cookie: TokenCookie; tokens: Tokens; cl
     },
   };
 }
-export type Devices = ReturnType<typeof createDevices>;

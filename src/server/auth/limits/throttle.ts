@@ -154,4 +154,3 @@ export function createThrottle(durable: DurableLimiter) {
     },
   };
 }
-export type Throttle = ReturnType<typeof createThrottle>;
