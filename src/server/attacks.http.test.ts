@@ -166,7 +166,7 @@ describe('the cookie', () => {
 
   // Once accepted: `trim` removes U+00A0 like a space, but to a browser this is another name, which does not have the
   // protected prefix, so that any host of the domain can set it.
-  it.each(['\u00a0', '\ufeff'])('is another cookie where %j precedes its name', async (space) => {
+  it.each(['\u00a0', '\ufeff'])('is another cookie if %j precedes its name', async (space) => {
     const { tokenCookie } = await import('./auth/sessions/cookies.ts');
     const request = { headers: { cookie: `a=b; ${space}${NAME}=evil` } } as Parameters<
       ReturnType<typeof tokenCookie>['read']

@@ -16,14 +16,14 @@ export class FailureError extends TRPCError {
   }
 }
 
-/** @returns `overloaded` where the database was to blame for an error, whether in the kernel or in a feature's own query */
+/** @returns `overloaded` if the database caused the error, whether in the kernel or in a feature's own query */
 export function databaseFailure(error: unknown): FailureError | undefined {
   if (!isDatabaseUnavailable(error)) return undefined;
   return new FailureError({ code: 'overloaded', retryAfter: DATABASE_RETRY_AFTER_SECONDS }, error);
 }
 
 /**
- * The failure that an error stands for; undefined where it was not expected. Covers what tRPC throws itself, so that a
+ * The failure that an error stands for; undefined if it was not expected. Covers what tRPC throws itself, so that a
  * mistake gets the same code whoever detects it.
  */
 export function failureFor(error: TRPCError): Failure | undefined {

@@ -23,7 +23,7 @@ export type Services = ReturnType<typeof createServices>;
 /**
  * Everything that procedures work with, created once per server.
  * @param clock milliseconds since the epoch
- * @throws StartupError where the database cannot be opened
+ * @throws StartupError if the database cannot be opened
  */
 export function createServices(settings: Settings, log: Logger, clock: () => number = Date.now) {
   const { path } = settings.database;
@@ -60,6 +60,8 @@ export function createServices(settings: Settings, log: Logger, clock: () => num
     db: database.db,
     accounts: createAccounts({ store, passwords, passwordMinLength: settings.passwordMinLength, clock }),
     sessions,
+    /** Signs and verifies tokens. A feature adds its kind in sessions/tokens.ts. */
+    tokens,
     /** The refresh token's. */
     cookie: tokenCookie('refreshToken', settings),
     devices: createDevices({ cookie: tokenCookie('device', settings), tokens, clock }),

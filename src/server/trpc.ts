@@ -10,7 +10,7 @@ export interface Context {
   req: CreateExpressContextOptions['req'];
   res: CreateExpressContextOptions['res'];
   services: Services;
-  /** The access token as sent; undefined without an `Authorization` header, '' where that is not a Bearer token. */
+  /** The access token as sent; undefined without an `Authorization` header, '' if that is not a Bearer token. */
   accessToken: string | undefined;
   /** Authenticates the access token, once per request however many calls are batched in it. */
   authenticate: () => Promise<Authenticated | Failed>;

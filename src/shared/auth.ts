@@ -68,7 +68,7 @@ export const newPassword = (minLength = PASSWORD_MIN_LENGTH) =>
     if (length > PASSWORD_MAX_LENGTH) ctx.addIssue(`Use at most ${PASSWORD_MAX_LENGTH} characters.`);
   });
 
-/** What is wrong with a password that is its owner's email or username in any case; undefined where it is neither. */
+/** What is wrong with a password that is its owner's email or username in any case; undefined if it is neither. */
 export function ownNameProblem(password: string, owner: { username: string; email: string }): string | undefined {
   const isOwnName = [owner.email, owner.username].some((name) => name.toLowerCase() === password.toLowerCase());
   return isOwnName ? 'Choose a password that is not your email or username.' : undefined;

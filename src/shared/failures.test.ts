@@ -9,7 +9,7 @@ import {
   type FailureCode,
 } from './failures.ts';
 
-/** One of each code; a type error where one is missing. */
+/** One of each code; a missing one is a type error. */
 const examples: { [Code in FailureCode]: Extract<Failure, { code: Code }> } = {
   invalid_input: { code: 'invalid_input', fields: { email: ['Enter your email.'] } },
   username_taken: { code: 'username_taken' },

@@ -15,9 +15,9 @@ function define<const TrpcCode extends string, const Details extends z.ZodRawSha
   trpcCode: TrpcCode;
   /** What travels beside the code. */
   details?: Details;
-  /** The form field to show the message at, where the failure is about one. */
+  /** The form field that the failure is about, to show the message at. */
   field?: string;
-  /** For a person: one plain sentence that says what to do, where there is something to do. */
+  /** For a person: one plain sentence, saying what to do if anything can be done. */
   message: string | ((details: Infer<Details>) => string);
 }) {
   return definition;
@@ -89,7 +89,7 @@ const definitionOf = (code: FailureCode) => failures[code] as Definition;
 /**
  * The failure that a tRPC call's error carries.
  * @param error anything that was thrown or passed to an error callback
- * @returns undefined where there is none, or none that this version knows
+ * @returns undefined if there is none, or none that this version knows
  */
 export function failureOf(error: unknown): Failure | undefined {
   const data = (error as { data?: { failure?: { code?: unknown } | null } | null } | null | undefined)?.data;

@@ -116,7 +116,7 @@ describe('registering', () => {
   });
 
   // Once left an account behind, so that registering again failed with `email_taken`.
-  it('leaves no account where the session cannot be created', async () => {
+  it('leaves no account if the session cannot be created', async () => {
     await using world = await testWorld();
     const { $client } = world.services.db;
     $client.exec(`create trigger full before insert on sessions begin select raise(abort, 'no'); end`);
@@ -276,7 +276,7 @@ describe('refreshing', () => {
     }
   });
 
-  it('records the end of a reused session where refused refreshes are limited too', async () => {
+  it('records a reused session even if refused refreshes are rate-limited', async () => {
     await using world = await testWorld();
     const client = world.client();
     await client.register();
@@ -380,7 +380,7 @@ describe('logging out', () => {
     expect(row).toEqual({ reason: 'revoked' });
   });
 
-  it("ends the Bearer token's session where there is no cookie, expired or not", async () => {
+  it("ends the Bearer token's session if there is no cookie, expired or not", async () => {
     await using world = await testWorld();
     const client = world.client();
     await client.register();
@@ -492,7 +492,7 @@ describe('a protected call', () => {
     expect((await client.query('auth.me')).failure).toEqual({ code: 'access_token_expired' });
   });
 
-  it('says that the session has expired where its row has been purged', async () => {
+  it('says that the session has expired once its row has been purged', async () => {
     await using world = await testWorld({ accessTokenLifetimeMs: 60 * DAY, refreshTokenLifetimeMs: DAY });
     const client = world.client();
     await client.register();

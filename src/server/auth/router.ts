@@ -41,7 +41,7 @@ export const authRouter = router({
   logout: cookieProcedure.mutation(async ({ ctx }) => {
     const { throttle, sessions, cookie, audit } = ctx.services;
     const session = sessions.identify(refreshTokenOf(ctx), ctx.accessToken);
-    // Limited by session where there is one, so that others behind the same address cannot keep anybody from logging out.
+    // Limited by session if there is one, so that others behind the same address cannot keep anybody from logging out.
     const limited =
       session === undefined
         ? await throttle.logoutWithoutSession(clientNetwork(ctx.req))

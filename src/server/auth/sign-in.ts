@@ -10,14 +10,14 @@ export type Proof =
   | { kind: 'user'; user: User }
   /** Created together with its first session: both or neither. */
   | { kind: 'new-account'; account: Account }
-  /** `email`: the account that the attempt was for, where one was named. */
+  /** `email`: the account that the attempt was for, if it named one. */
   | (Failed & { email?: string });
 
 /**
  * Does everything that follows a proof: starts the session, ends the one that the browser was in, sets the cookie, marks the
  * device as known, and records it in the audit. Every way to sign in ends here. Call it from a `cookieProcedure` only.
  * @returns the procedure's answer
- * @throws FailureError where the proof failed, or the new account's username or email is taken
+ * @throws FailureError if the proof failed, or if the new account's username or email is taken
  */
 export async function signIn(ctx: Context, proof: Proof): Promise<Grant> {
   const { req, res, services } = ctx;
@@ -57,7 +57,7 @@ export function deliver(ctx: Context, { grant, cookie }: Issued): Grant {
   return grant;
 }
 
-/** The refresh token that the request carries; undefined where it carries none or several. */
+/** The refresh token that the request carries; undefined if it carries none or several. */
 export function refreshTokenOf(ctx: Context): string | undefined {
   const carried = ctx.services.cookie.read(ctx.req);
   return carried.kind === 'one' ? carried.token : undefined;

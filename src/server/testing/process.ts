@@ -35,14 +35,14 @@ export function install(client: Record<string, string> = { 'index.html': '<!doct
 }
 
 export interface ServerProcess extends AsyncDisposable {
-  /** Its origin; undefined where it exited without listening. */
+  /** Its origin; undefined if it exited without listening. */
   url: string | undefined;
   /** What it has written to stdout and stderr so far. */
   output(): string;
   signal(signal: NodeJS.Signals): void;
   /** Stops reading its stdout without closing it. */
   stopReading(): void;
-  /** The exit code; null where a signal killed it. */
+  /** The exit code; null if a signal killed it. */
   exited: Promise<number | null>;
 }
 

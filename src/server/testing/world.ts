@@ -75,7 +75,7 @@ export async function testWorld(settings: Partial<Settings> = {}): Promise<World
 interface Answer {
   status: number;
   headers: Headers;
-  /** Parsed as JSON where it is JSON, else the text. */
+  /** Parsed, or the text if it is not JSON. */
   body: unknown;
   /** `result.data` of a successful call. */
   data: unknown;

@@ -12,8 +12,8 @@ function parse(ip: string | undefined) {
 }
 
 /**
- * The caller's address, always written the same way: `192.0.2.1`, also where it arrives as `::ffff:192.0.2.1`.
- * @returns undefined where it is not known, or what a proxy says is not an address
+ * The caller's address, always written the same way: `192.0.2.1`, even if it arrives as `::ffff:192.0.2.1`.
+ * @returns undefined if it is unknown, or if what a proxy passed on is not an address
  */
 export const clientAddress = (req: Pick<Request, 'ip'>): string | undefined => parse(req.ip)?.toString();
 

@@ -1,6 +1,6 @@
 /**
  * Limits how many operations of one key run at a time.
- * @returns `enter` takes a slot, to be released with `using`; undefined where `limit` are taken
+ * @returns `enter` takes a slot, to be released with `using`; undefined if all are taken
  */
 export function concurrency(limit: number) {
   const counts = new Map<string, number>();

@@ -15,7 +15,7 @@ const LIFETIME_MS = 400 * 24 * 60 * 60_000;
 export function createDevices(options: { cookie: TokenCookie; tokens: Tokens; clock: () => number }) {
   const { cookie, tokens, clock } = options;
 
-  /** @returns the browser's id, where this account was the last to sign in there */
+  /** @returns the browser's id, if this account was the last to sign in there */
   function idFor(request: Request, email: string): string | undefined {
     const carried = cookie.read(request);
     if (carried.kind !== 'one') return undefined;

@@ -36,7 +36,7 @@ export const LIMITS = {
 /** Makes a limiter that counts in the database: across restarts, and for all servers together. `duration` in seconds. */
 export type DurableLimiter = (name: string, limit: { points: number; duration: number }) => RateLimiterAbstract;
 
-/** Counts one call for a key, such as a user id. @returns undefined where the call is allowed */
+/** Counts one call for a key, such as a user id. @returns undefined if the call is allowed */
 export type Limiter = (key: string) => Promise<Failed | undefined>;
 
 /** An attempt to log in with a password. */
@@ -57,7 +57,7 @@ const limited = (seconds: number): Failed => ({
   failure: { code: 'rate_limited', retryAfter: Math.max(1, Math.ceil(seconds)) },
 });
 
-/** Takes one point. @returns the seconds until one is available, where none is left */
+/** Takes one point. @returns undefined, or the seconds until a point is available if none is left */
 async function take(limiter: RateLimiterAbstract, key: string, durationSeconds?: number): Promise<number | undefined> {
   try {
     await limiter.consume(key, 1, durationSeconds === undefined ? {} : { customDuration: durationSeconds });

@@ -59,7 +59,7 @@ describe('a password', () => {
     expect(await matches('\0', await hashOf(''))).toBe('mismatch');
   });
 
-  it('matches nothing where it cannot have been set', async () => {
+  it('matches nothing if it cannot have been set', async () => {
     const hash = await hashOf('\ufffd'.repeat(8));
     expect(await matches('\ufffd'.repeat(8), hash)).toBe('match');
     expect(await matches('\ud800'.repeat(8), hash)).toBe('mismatch');
@@ -79,7 +79,7 @@ describe('a stored hash', () => {
     for (const hash of hashes) expect(hash).toMatch(/^\$2b\$04\$.{53}$/);
   });
 
-  it('does not match where it was made from the bare password elsewhere', async () => {
+  it('does not match if it was made elsewhere, from the bare password', async () => {
     expect(await matches('the same', await bcrypt('the same', COST))).toBe('mismatch');
   });
 
@@ -104,17 +104,17 @@ describe('a stored hash', () => {
     ['another algorithm', `$argon2id$${'.'.repeat(53)}`],
     ['a trailing newline', `$2b$04$${'.'.repeat(53)}\n`],
     ['a megabyte', '$2b$04$'.padEnd(1_000_000, '.')],
-  ])('is a mismatch and reported where it is malformed: %s', async (_name, hash) => {
+  ])('is a mismatch and reported if it is malformed: %s', async (_name, hash) => {
     expect(await matches('', hash)).toBe('mismatch');
     expect(onMalformedHash).toHaveBeenCalledOnce();
   });
 
-  it('is a mismatch where there is none, without a report', async () => {
+  it('is a mismatch without a report if there is none', async () => {
     expect(await passwords.verify('any', undefined)).toEqual({ kind: 'mismatch' });
     expect(onMalformedHash).not.toHaveBeenCalled();
   });
 
-  it('needs a rehash where its cost is not the configured one', async () => {
+  it('needs a rehash if its cost is not the configured one', async () => {
     const hash = await hashOf('the same');
     expect(passwords.needsRehash(hash)).toBe(false);
     expect(passwords.needsRehash(hash.replace('$04$', '$05$'))).toBe(true);

@@ -27,7 +27,7 @@ function isPattern(text: string): boolean {
  * Every rule for a password that is being set, by registering or by changing it.
  * @param owner whose password it will be
  * @param minLength in code points after NFC
- * @returns what is wrong with it, for the person; empty where it may be set
+ * @returns the problems, in words for the user; empty if the password may be set
  */
 export function passwordProblems(
   password: string,
