@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { readSettings } from './env.ts';
 import { StartupError } from './startup-error.ts';
@@ -19,6 +20,37 @@ function complaintFor(env: Record<string, string | undefined>): string {
   }
   throw new Error('The settings were accepted.');
 }
+
+/** Values to be refused, for every setting. */
+const wrong: Record<string, string[]> = {
+  PORT: ['-1', '65536', '80.5', '0x50', '3000 ', 'eighty', '1e3'],
+  DATABASE_URL: ['postgres://localhost/app', './data/app.db', 'file:', 'file:app.db?mode=ro', 'mysql://x'],
+  ACCESS_TOKEN_EXPIRY: ['15', '0s', '900', '0.5s', '15 m', '15M', '-1m', '1w', '500ms', '401d', '9999999999s', 'm'],
+  REFRESH_TOKEN_EXPIRY: ['7', '7 days', 'Infinity'],
+  SESSION_MAX_AGE: ['30', 'forever'],
+  CLIENT_URL: [
+    '*',
+    'shop.example.org',
+    'https://shop.example.org/',
+    'https://a.com/app',
+    'https://A.com',
+    'ftp://a.com',
+    'null',
+  ],
+  TRUST_PROXY: ['true', '11', '-1', 'loopback'],
+  BCRYPT_COST: ['9', '4', '21', '12.5'],
+  PASSWORD_MIN_LENGTH: ['7', '65', '0'],
+  LOG_LEVEL: ['verbose', 'INFO'],
+  JWT_ACCESS_SECRET: ['tooShort-x7Kq', `${secrets.JWT_ACCESS_SECRET},tooShort-x7Kq`],
+  JWT_REFRESH_SECRET: ['tooShort-x7Kq'],
+};
+
+describe.each(['docs/operations.md', '.env.example'])('%s', (file) => {
+  it.each(Object.keys(wrong))('documents %s', (name) => {
+    const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+    expect(text).toMatch(new RegExp(`^(# |\\| \`)?${name}\\b`, 'm'));
+  });
+});
 
 describe('readSettings', () => {
   it('has a default for everything but the secrets', () => {
@@ -58,29 +90,6 @@ describe('readSettings', () => {
   ])('accepts %j', (env, settings) => {
     expect(read(env)).toMatchObject(settings);
   });
-
-  const wrong: Record<string, string[]> = {
-    PORT: ['-1', '65536', '80.5', '0x50', '3000 ', 'eighty', '1e3'],
-    DATABASE_URL: ['postgres://localhost/app', './data/app.db', 'file:', 'file:app.db?mode=ro', 'mysql://x'],
-    ACCESS_TOKEN_EXPIRY: ['15', '0s', '900', '0.5s', '15 m', '15M', '-1m', '1w', '500ms', '401d', '9999999999s', 'm'],
-    REFRESH_TOKEN_EXPIRY: ['7', '7 days', 'Infinity'],
-    SESSION_MAX_AGE: ['30', 'forever'],
-    CLIENT_URL: [
-      '*',
-      'shop.example.org',
-      'https://shop.example.org/',
-      'https://a.com/app',
-      'https://A.com',
-      'ftp://a.com',
-      'null',
-    ],
-    TRUST_PROXY: ['true', '11', '-1', 'loopback'],
-    BCRYPT_COST: ['9', '4', '21', '12.5'],
-    PASSWORD_MIN_LENGTH: ['7', '65', '0'],
-    LOG_LEVEL: ['verbose', 'INFO'],
-    JWT_ACCESS_SECRET: ['tooShort-x7Kq', `${secrets.JWT_ACCESS_SECRET},tooShort-x7Kq`],
-    JWT_REFRESH_SECRET: ['tooShort-x7Kq'],
-  };
 
   describe.each(Object.entries(wrong))('%s', (name, values) => {
     it.each(values)('refuses %j by the name of the setting', (value) => {
