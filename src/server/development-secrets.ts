@@ -11,7 +11,7 @@ const schema = z.object({ JWT_ACCESS_SECRET: z.string(), JWT_REFRESH_SECRET: z.s
  * @param file where they are kept, readable by its owner only
  * @throws if the file exists but cannot be read
  */
-export function developmentSecrets(file: string): z.infer<typeof schema> {
+export function developmentSecrets(file = 'data/development-secrets.json'): z.infer<typeof schema> {
   try {
     return schema.parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {

@@ -20,7 +20,7 @@ try {
   // Production unless told otherwise, so that a forgotten flag or variable never weakens it.
   const production = !process.argv.includes('--dev');
   loadEnvFile();
-  const fallback = production ? {} : developmentSecrets('data/development-secrets.json');
+  const fallback = production ? {} : developmentSecrets();
   await run(readSettings({ production, fallback }));
 } catch (error) {
   const message = error instanceof StartupError ? error.message : error instanceof Error ? error.stack : String(error);

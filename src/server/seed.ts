@@ -8,13 +8,10 @@ const PEOPLE = ['ada', 'grace', 'linus'];
 
 // Adds a few people to log in as to the development database. Running it again changes nothing.
 loadEnvFile();
-const settings = readSettings({
-  production: false,
-  fallback: developmentSecrets('data/development-secrets.json'),
-});
+const settings = readSettings({ production: false, fallback: developmentSecrets() });
 await using services = createServices(settings, await createLog(settings));
 for (const username of PEOPLE) {
   const result = await services.accounts.create({ username, email: `${username}@example.com`, password: PASSWORD });
-  const outcome = 'failure' in result ? result.failure.code : 'created';
+  const outcome = result.kind === 'failed' ? result.failure.code : 'created';
   process.stdout.write(`${username}@example.com  ${PASSWORD}  (${outcome})\n`);
 }
