@@ -65,7 +65,6 @@ function open(path: string) {
       /** @throws DatabaseUnavailable where the file is no longer the one that was opened */
       checkFile: fileCheck(path),
 
-      /** Writes the WAL back to the file and closes it. */
       close: () => void client.close(),
     };
   } catch (error) {
@@ -151,7 +150,6 @@ function translateErrors(client: Database.Database): void {
 
 const OUTAGE_CODES = ['BUSY', 'LOCKED', 'FULL', 'IOERR', 'READONLY', 'CANTOPEN', 'CORRUPT', 'NOTADB', 'PROTOCOL'];
 
-/** Whether the database, rather than the statement, is to blame. */
 function isOutage(error: unknown): boolean {
   if (error instanceof Database.SqliteError)
     return OUTAGE_CODES.some((code) => error.code.startsWith(`SQLITE_${code}`));

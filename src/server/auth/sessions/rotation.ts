@@ -5,7 +5,7 @@ import type { SessionEndReason } from '../../../shared/failures.ts';
  * milliseconds since the epoch. docs/architecture.md explains the terms.
  */
 
-/** The reasons that are written to a row. Expiring needs no write. */
+/** The reasons that are written to a row; expiring needs no write. */
 export type EndReason = Extract<SessionEndReason, 'revoked' | 'reused'>;
 
 /** One session. Rotation updates the row, so that nothing grows with use. */
@@ -22,7 +22,7 @@ export interface SessionRow {
   previousIssuedAt: number | null;
   createdAt: number;
   lastSeenAt: number;
-  /** Absolute: rotation does not move it. */
+  /** Rotation does not move it. */
   expiresAt: number;
   endedAt: number | null;
   endReason: EndReason | null;
@@ -30,8 +30,7 @@ export interface SessionRow {
   ip: string | null;
 }
 
-/** The columns that rotation changes. */
-export type Progress = Pick<SessionRow, 'generation' | 'issuedAt' | 'confirmed' | 'previousIssuedAt'>;
+type Progress = Pick<SessionRow, 'generation' | 'issuedAt' | 'confirmed' | 'previousIssuedAt'>;
 
 interface SessionClaims {
   sessionId: string;
@@ -39,12 +38,11 @@ interface SessionClaims {
   generation: number;
 }
 
-/** What a refresh token says. Two of one generation differ in `issuedAt` only, and are equal in effect. */
+/** Two refresh tokens of one generation differ in `issuedAt` only, and are equal in effect. */
 export interface RefreshClaims extends SessionClaims {
   issuedAt: number;
 }
 
-/** What an access token says. */
 export interface AccessClaims extends SessionClaims {
   /** `issuedAt` of the refresh token that it came with. */
   refreshIssuedAt: number;
@@ -68,7 +66,6 @@ export const reuseIntervalFor = (refreshTokenLifetimeMs: number) =>
   Math.min(REUSE_INTERVAL_MS, refreshTokenLifetimeMs / 10);
 
 export type RefreshDecision =
-  /** Nothing to write. */
   | { kind: 'ended'; reason: SessionEndReason }
   /** Two holders: end the session durably before answering. */
   | { kind: 'reused' }

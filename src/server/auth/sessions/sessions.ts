@@ -110,7 +110,7 @@ export function createSessions(options: {
 
   return {
     /**
-     * Starts a session. Call it through `signIn` (sign-in.ts), which checks that the user has proved who they are.
+     * Starts a session. Call it through `signIn` (sign-in.ts), which takes a proof of who they are.
      * @param options.newAccount to be created in the same atomic step; fails where its username or email is taken
      * @param options.replacing the refresh token that the request carried; its session ends, so that a browser has one
      */

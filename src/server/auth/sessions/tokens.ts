@@ -26,12 +26,10 @@ const registered = {
   iat: numericDate,
   exp: numericDate,
 };
-/** `sub` is the user's id. */
+/** `sub` is the user's id, `sid` the session's, `gen` its generation. */
 const session = {
   ...registered,
-  /** The session's id. */
   sid: z.string().min(1),
-  /** The session's generation. */
   gen: z.number().int().positive(),
 };
 const refreshClaims = z.object(session);
@@ -51,7 +49,7 @@ interface Key {
   secret: KeyObject;
 }
 
-/** Creates the KeyObject once: given a string, every verification would import it again, at more than the cost of the HMAC. */
+/** A KeyObject, because importing a string at every verification costs more than the HMAC. */
 function toKey(secret: string): Key {
   const id = createHash('sha256').update(`kid:${secret}`).digest('base64url').slice(0, 8);
   return { id, secret: createSecretKey(Buffer.from(secret)) };
@@ -81,7 +79,6 @@ function tokenKind<Claims extends { iat: number; exp: number }>(
         header: { alg: ALGORITHM, typ, kid: signing.id },
       }),
 
-    /** @param now milliseconds since the epoch */
     verify(token: string, now: number): Verified<Claims> {
       if (token.length > TOKEN_MAX_LENGTH) return { kind: 'invalid' };
       // Compact serialization only (RFC 7515, section 7.1): three parts of unpadded base64url.
