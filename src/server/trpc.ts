@@ -5,7 +5,6 @@ import { databaseFailure, failureFor, FailureError } from './errors.ts';
 import { requestIdOf } from './http/request-log.ts';
 import type { Services } from './services.ts';
 
-/** What every procedure finds in `ctx`. */
 export interface Context {
   req: CreateExpressContextOptions['req'];
   res: CreateExpressContextOptions['res'];

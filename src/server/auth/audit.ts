@@ -16,7 +16,6 @@ const AUDIT_TYPES = {
   ended: 'always',
   /** A refresh token was used by two parties, and its session ended. */
   reused: 'always',
-  /** A limit refused a call. */
   limited: 'sampled',
   origin_refused: 'sampled',
 } as const;

@@ -15,7 +15,6 @@ export interface Limit {
 
 /** The kernel's limits; docs/security.md explains each. Limits by address must leave room for an office behind one address. */
 export const LIMITS = {
-  /** Attempts to register, by address. */
   register: { points: 120, durationSeconds: HOUR },
   /** Wrong passwords by address, across accounts. */
   loginByAddress: { points: 100, durationSeconds: 15 * MINUTE },
@@ -25,11 +24,8 @@ export const LIMITS = {
   backoff: { firstSeconds: 30, maxSeconds: HOUR },
   /** Refreshes of one session. Five tabs whose tokens live for one second need half of it. */
   refreshBySession: { points: 600, durationSeconds: MINUTE },
-  /** Refused refreshes, by address. */
   refreshRefused: { points: 300, durationSeconds: MINUTE },
-  /** Logouts of one session. */
   logoutBySession: { points: 60, durationSeconds: MINUTE },
-  /** Logouts without a session, by address. */
   logoutWithoutSession: { points: 300, durationSeconds: MINUTE },
 } as const;
 
@@ -39,7 +35,6 @@ export type DurableLimiter = (name: string, limit: { points: number; duration: n
 /** Counts one call for a key, such as a user id. @returns undefined if the call is allowed */
 export type Limiter = (key: string) => Promise<Failed | undefined>;
 
-/** An attempt to log in with a password. */
 export interface Guess {
   /** Of the account, whether or not it exists; lower-cased. */
   email: string;

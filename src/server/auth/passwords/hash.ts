@@ -11,11 +11,9 @@ const DIGEST_KEY = 'latchkey/password/v1';
 const MAX_WAIT_SECONDS = 10;
 /** Roughly what bcryptjs takes for a hash at cost 12. Each step of the cost doubles it. */
 const SECONDS_AT_COST_12 = 0.3;
-/** When to try again after the queue was full. */
 const RETRY_AFTER_SECONDS = 5;
 /** The share of the queue that one network may fill, so that it cannot keep out everybody else. */
 const MAX_SHARE_OF_NETWORK = 0.75;
-/** For callers without a network, such as the seed script. */
 const NO_NETWORK = '';
 /** The format of bcrypt, 60 characters. Anything else in the column is corrupt. */
 const BCRYPT_HASH = /^\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}$/;
@@ -94,7 +92,6 @@ export function createPasswords(options: {
       return { kind: result === true && usable ? 'match' : 'mismatch' };
     },
 
-    /** Whether a hash was made with a cost other than the configured one. */
     needsRehash: (hash: string): boolean => getRounds(hash) !== cost,
 
     /** Stops the threads. Whatever still waits is answered `overloaded`. */
