@@ -72,18 +72,15 @@ async function run(settings: Settings): Promise<void> {
     }
   }
 
-  await listen(server, settings.port);
-
   const purge = () =>
     services.purge().catch((error: unknown) => {
       // The database closes under it when the server stops.
       if (!stopping) log.error({ err: error }, 'Purge failed');
     });
-  // Also now: a server that restarts more often than the interval would never get to it.
-  void purge();
   const purging = setInterval(() => void purge(), PURGE_INTERVAL_MS);
   opened.defer(() => clearInterval(purging));
 
+  await listen(server, settings.port);
   const toClose = opened.move();
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => {
@@ -99,6 +96,8 @@ async function run(settings: Settings): Promise<void> {
   const { port } = server.address() as AddressInfo;
   log.info({ port }, `Listening on port ${port}`);
   if (!settings.production) process.stdout.write(`\n  Latchkey is running at http://localhost:${port}\n\n`);
+  // A server that restarts more often than the interval would otherwise never purge.
+  void purge();
 }
 
 /** @throws StartupError if the port is taken */

@@ -2,7 +2,7 @@ import { getTRPCErrorShape, TRPCError } from '@trpc/server';
 import { createExpressMiddleware } from '@trpc/server/adapters/express';
 import { getHTTPStatusCodeFromError } from '@trpc/server/http';
 import type { ErrorRequestHandler, RequestHandler } from 'express';
-import { failureFor, databaseFailure } from '../errors.ts';
+import { databaseFailure, failureFor } from '../errors.ts';
 import { appRouter } from '../router.ts';
 import type { Services } from '../services.ts';
 import { createContext } from '../trpc.ts';
