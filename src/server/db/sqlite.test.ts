@@ -176,12 +176,23 @@ describe('a query', () => {
     close();
   });
 
-  it('throws DatabaseUnavailable from a read once the database is closed', () => {
+  it('throws DatabaseUnavailable once the database is closed', () => {
     const { db, close } = openSqlite(':memory:');
     const prepared = db.select().from(users).prepare();
+    const transaction = db.$client.transaction(() => {});
     close();
-    for (const read of [() => db.select().from(users).all(), () => prepared.get(), () => prepared.all()])
-      expect(read).toThrow(DatabaseUnavailable);
+    const queries = [
+      () => db.select().from(users).all(),
+      () => prepared.get(),
+      () => prepared.all(),
+      () => db.transaction(() => {}),
+      () => transaction(),
+      () => transaction.exclusive(),
+    ];
+    for (const query of queries) expect(query).toThrow(DatabaseUnavailable);
+    const other = openSqlite(':memory:');
+    other.close();
+    expect(() => other.db.transaction(() => {})).toThrow(DatabaseUnavailable);
   });
 });
 

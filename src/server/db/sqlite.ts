@@ -137,14 +137,14 @@ function translateErrors(client: Database.Database): void {
       });
     }),
     // A transaction also fails at its own BEGIN and COMMIT.
-    transaction(run: (...args: unknown[]) => unknown) {
+    transaction: translated((run: (...args: unknown[]) => unknown) => {
       const { default: plain, deferred, immediate, exclusive } = transaction.call(client, run);
       return Object.assign(translated(plain), {
         deferred: translated(deferred),
         immediate: translated(immediate),
         exclusive: translated(exclusive),
       });
-    },
+    }),
   });
 }
 
