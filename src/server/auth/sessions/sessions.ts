@@ -22,7 +22,7 @@ export interface Issued {
   grant: Grant;
   /** Undefined where the browser keeps the cookie that it has. */
   cookie: RefreshToken | undefined;
-  /** The session of the same browser that was ended in favor of this one. */
+  /** The session that this browser was in before, which has been ended. */
   replaced?: SessionRef | undefined;
 }
 
