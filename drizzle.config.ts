@@ -1,6 +1,6 @@
 import { defineConfig } from 'drizzle-kit';
 
-// A feature brings its own tables.sqlite.ts; `npm run db:generate` finds it.
+// A feature's own tables.sqlite.ts is found by its name.
 export default defineConfig({
   dialect: 'sqlite',
   schema: './src/server/**/tables.sqlite.ts',

@@ -7,13 +7,13 @@ import { createTokens } from '../src/server/auth/sessions/tokens.ts';
 import { openSqlite } from '../src/server/db/sqlite.ts';
 import { secrets, temporaryFolder } from '../e2e/support/server.ts';
 
-export const PASSWORD = 'what everybody here has for a password';
+export const PASSWORD = 'the password of everybody in here';
 const DAY = 24 * 60 * 60_000;
 
 const tokens = createTokens({
   accessSecrets: [secrets.JWT_ACCESS_SECRET],
   refreshSecrets: [secrets.JWT_REFRESH_SECRET],
-  accessTokenLifetime: 15 * 60_000,
+  accessTokenLifetimeMs: 15 * 60_000,
 });
 
 export interface SeededSession {
@@ -21,7 +21,7 @@ export interface SeededSession {
   userId: string;
 }
 
-/** People for a server that is to be started in the folder, each with one session that was just begun. */
+/** Creates a folder with a database for a server: `count` accounts, each with one session that has just started. */
 export async function population(count: number, passwordHash = 'x') {
   const folder = await temporaryFolder();
   return {
@@ -41,7 +41,7 @@ function populate(folder: string, count: number, passwordHash: string): SeededSe
     'INSERT INTO users (id, username, email, password_hash, created_at) VALUES (?, ?, ?, ?, ?)',
   );
   const addSession = database.prepare(
-    `INSERT INTO sessions (id, user_id, generation, issued_at, proved, created_at, last_seen_at, expires_at)
+    `INSERT INTO sessions (id, user_id, generation, issued_at, confirmed, created_at, last_seen_at, expires_at)
      VALUES (?, ?, 1, ?, 0, ?, ?, ?)`,
   );
   const sessions: SeededSession[] = [];
@@ -59,23 +59,23 @@ function populate(folder: string, count: number, passwordHash: string): SeededSe
 
 export const emailOf = (number: number): string => `person${number}@example.com`;
 
-/** As they were issued with the session. */
+/** A refresh token as issued with the session. */
 export function refreshTokenOf({ id, userId }: SeededSession): string {
   const iat = Date.now() / 1000;
   return tokens.signRefresh({ sub: userId, sid: id, gen: 1, iat, exp: iat + (7 * DAY) / 1000 });
 }
 
-/** @param lifetime in seconds; negative for one that has expired */
-export function accessTokenOf({ id, userId }: SeededSession, lifetime = 900): string {
+/** @param lifetimeSeconds negative for an expired token */
+export function accessTokenOf({ id, userId }: SeededSession, lifetimeSeconds = 900): string {
   const iat = Date.now() / 1000;
-  return tokens.signAccess({ sub: userId, sid: id, gen: 1, gat: iat, iat, exp: iat + lifetime });
+  return tokens.signAccess({ sub: userId, sid: id, gen: 1, gat: iat, iat, exp: iat + lifetimeSeconds });
 }
 
-/** As the server makes it. @param cost bcrypt's, as the server is started with */
+/** Hashes a password like the server. @param cost the server's BCRYPT_COST */
 export async function hashOf(password: string, cost: number): Promise<string> {
-  const passwords = createPasswords({ cost, threads: 1, onBadHash: () => {} });
+  const passwords = createPasswords({ cost, threads: 1, onMalformedHash: () => {} });
   const result = await passwords.hash(password);
   await passwords.close();
-  if (result.kind !== 'hashed') throw new Error('A single hash was too many.');
+  if (result.kind !== 'hashed') throw new Error('The password worker refused a single hash.');
   return result.hash;
 }

@@ -2,12 +2,12 @@ import Database from 'better-sqlite3';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { testWorld } from './testing/world.ts';
 
 const lines = (log: string[]) => log.map((line) => JSON.parse(line) as Record<string, unknown>);
 
-/** The log of a request is written when its connection is done with it, which a client does not see. */
+/** Waits for the lines of requests: each is logged when its response is closed, which the client does not see. */
 async function requestLines(log: string[], count: number) {
   for (;;) {
     const found = lines(log).filter(({ msg }) => msg === 'request');
@@ -19,33 +19,36 @@ async function requestLines(log: string[], count: number) {
 }
 
 describe('an unexpected error', () => {
-  test.each([true, false])('is bare for the caller and whole in the log (production: %s)', async (production) => {
-    await using world = await testWorld({ production });
-    const secret = 'SELECT * FROM users WHERE path = /etc/latchkey';
-    world.services.accounts.prepare = () => Promise.reject(new Error(secret));
-    const answer = await world.client().mutate('auth.register', {
-      username: 'ada',
-      email: 'ada@example.com',
-      password: 'CANARY password',
-    });
-    const id = answer.headers.get('x-request-id');
-    expect(answer.body).toEqual({
-      error: {
-        message: production ? 'INTERNAL_SERVER_ERROR' : secret,
-        code: -32603,
-        data: { code: 'INTERNAL_SERVER_ERROR', httpStatus: 500, path: 'auth.register', requestId: id },
-      },
-    });
-    const errors = lines(world.log).filter(({ level }) => level === 50);
-    expect(errors).toEqual([
-      expect.objectContaining({ requestId: id, err: expect.objectContaining({ message: secret }) }),
-    ]);
-    expect(JSON.stringify(world.log)).not.toContain('CANARY');
-  });
+  it.each([true, false])(
+    'is hidden from the caller in production and logged with its cause (production: %s)',
+    async (production) => {
+      await using world = await testWorld({ production });
+      const secret = 'SELECT * FROM users WHERE path = /etc/latchkey';
+      world.services.accounts.prepare = () => Promise.reject(new Error(secret));
+      const answer = await world.client().mutate('auth.register', {
+        username: 'ada',
+        email: 'ada@example.com',
+        password: 'CANARY password',
+      });
+      const id = answer.headers.get('x-request-id');
+      expect(answer.body).toEqual({
+        error: {
+          message: production ? 'INTERNAL_SERVER_ERROR' : secret,
+          code: -32603,
+          data: { code: 'INTERNAL_SERVER_ERROR', httpStatus: 500, path: 'auth.register', requestId: id },
+        },
+      });
+      const errors = lines(world.log).filter(({ level }) => level === 50);
+      expect(errors).toEqual([
+        expect.objectContaining({ requestId: id, err: expect.objectContaining({ message: secret }) }),
+      ]);
+      expect(JSON.stringify(world.log)).not.toContain('CANARY');
+    },
+  );
 });
 
 describe('the log', () => {
-  test('has one line per request, with what it called and what came of it', async () => {
+  it('has one line per request, with its procedures and their outcome', async () => {
     await using world = await testWorld();
     const client = world.client();
     await client.register();
@@ -58,15 +61,17 @@ describe('the log', () => {
     ]);
   });
 
-  test.each([true, false])('has the requests for files of the client (production: %s)', async (production) => {
-    await using world = await testWorld({ production, logLevel: 'info' });
-    for (const path of ['healthz', 'trpc/auth.me', 'nope']) await (await fetch(`${world.url}/${path}`)).text();
-    // A request is noted when its connection is done with, which its client does not wait for.
-    const statuses = () => world.log.flatMap((line) => (JSON.parse(line) as { status?: number }).status ?? []);
-    await expect.poll(statuses).toEqual(production ? [200, 401, 404] : [401, 404]);
-  });
+  it.each([true, false])(
+    'has the requests for files of the client in production only (production: %s)',
+    async (production) => {
+      await using world = await testWorld({ production, logLevel: 'info' });
+      for (const path of ['healthz', 'trpc/auth.me', 'nope']) await (await fetch(`${world.url}/${path}`)).text();
+      const statuses = () => world.log.flatMap((line) => (JSON.parse(line) as { status?: number }).status ?? []);
+      await expect.poll(statuses).toEqual(production ? [200, 401, 404] : [401, 404]);
+    },
+  );
 
-  test('has no password, token or cookie in it, and one line cannot pass for two', async () => {
+  it('contains no password, token or cookie, and no input can forge a line', async () => {
     await using world = await testWorld();
     const client = world.client();
     const canary = 'CANARY\r\n{"level":30,"msg":"forged"}\u001b[2J';
@@ -93,8 +98,8 @@ describe('the log', () => {
   });
 });
 
-describe('the audit', () => {
-  test('has exactly one event for each thing that happened', async () => {
+describe('the audit log', () => {
+  it('has exactly one event for everything that happened', async () => {
     await using world = await testWorld();
     const client = world.client();
     const { user, password, session } = await client.register('ada');
@@ -133,7 +138,7 @@ describe('the audit', () => {
     expect(logged[2]).toMatchObject({ type: 'reused', sessionId: session.id, ip: '127.0.0.1', at: expect.any(Number) });
   });
 
-  test('notes the first refusal of a limit, not each', async () => {
+  it('records the first refusal of a limit only', async () => {
     await using world = await testWorld();
     const client = world.client();
     for (let tried = 0; tried < 15; tried += 1)
@@ -152,9 +157,9 @@ describe('the audit', () => {
   });
 });
 
-describe('a device that was signed in before', () => {
-  test.each(['auth.register', 'auth.login'])(
-    'by %s lets the owner in while somebody else is guessing',
+describe('a known device', () => {
+  it.each(['auth.register', 'auth.login'])(
+    'from %s lets its owner in while somebody else is guessing',
     async (path) => {
       await using world = await testWorld();
       const owner = world.client();
@@ -173,15 +178,15 @@ describe('a device that was signed in before', () => {
       const known = await owner.mutate('auth.login', { email: user.email, password }, { headers });
       expect(known.status).toBe(200);
       expect(known.headers.getSetCookie()).toHaveLength(1);
-      // It is known for that account only, and opens nothing.
+      // It is known for that account only, and grants no access by itself.
       const other = await world.client().mutate('auth.login', { email: 'other@example.com', password }, { headers });
       expect(other.failure?.code).toBe('invalid_credentials');
     },
   );
 });
 
-describe('a database that cannot be used', () => {
-  test('is said to be busy, and nothing is lost', async () => {
+describe('an unavailable database', () => {
+  it('is answered with `overloaded`, and nothing is lost', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'latchkey-'));
     try {
       await using world = await testWorld({ database: { kind: 'sqlite', path: join(folder, 'app.db') } });
@@ -200,11 +205,11 @@ describe('a database that cannot be used', () => {
         ]);
         expect(answer.headers.get('retry-after')).toBe('1');
       }
-      // What only needs to read goes on, and so does what needs nothing.
+      // Reads go on, and so does what needs no database.
       expect((await client.query('auth.me')).status).toBe(200);
       const headers = { origin: 'https://evil.test' };
       expect((await client.query('auth.me', { headers })).failure).toEqual({ code: 'origin_not_allowed' });
-      expect(world.log.join('')).toContain('An audit event is in the log only.');
+      expect(world.log.join('')).toContain('Could not write an audit event to the database');
       expect((await fetch(`${world.url}/readyz`)).status).toBe(503);
       other.exec('rollback');
       other.close();
@@ -222,8 +227,8 @@ describe('a database that cannot be used', () => {
   });
 });
 
-describe('health', () => {
-  test('the process lives, and the database answers until it is gone or the server drains', async () => {
+describe('health checks', () => {
+  it('say that the server lives, and is ready until it drains or the database is gone', async () => {
     const world = await testWorld();
     const status = async (path: string) => {
       const response = await fetch(`${world.url}${path}`);
@@ -231,8 +236,10 @@ describe('health', () => {
     };
     expect(await status('/healthz')).toEqual([200, { status: 'ok' }]);
     expect(await status('/readyz')).toEqual([200, { status: 'ok' }]);
+    expect((await fetch(`${world.url}/healthz`)).headers.get('connection')).toBe('keep-alive');
     world.services.drain();
     expect(await status('/readyz')).toEqual([503, { status: 'unavailable' }]);
+    expect((await fetch(`${world.url}/healthz`)).headers.get('connection')).toBe('close');
     expect(await status('/healthz')).toEqual([200, { status: 'ok' }]);
     await world[Symbol.asyncDispose]();
 
@@ -243,4 +250,22 @@ describe('health', () => {
       'overloaded',
     );
   });
+});
+
+describe('Server-Timing of a page', () => {
+  it.each([true, false])(
+    'tells the minimum length of a password, and of a session cookie (production: %s)',
+    async (production) => {
+      await using world = await testWorld({ production, passwordMinLength: 12 });
+      const name = production ? '__Host-refreshToken' : 'refreshToken';
+      const timing = async (path: string, cookie: string) =>
+        (await fetch(`${world.url}${path}`, { headers: { cookie } })).headers.get('server-timing');
+      expect(await timing('/login', '')).toBe('password-min-length;desc="12"');
+      expect(await timing('/login', 'other=x')).toBe('password-min-length;desc="12"');
+      expect(await timing('/dashboard', `${name}=x`)).toBe('password-min-length;desc="12", session');
+      // Two copies are never believed, so there is no session to ask for.
+      expect(await timing('/dashboard', `${name}=x; ${name}=y`)).toBe('password-min-length;desc="12"');
+      expect(await timing('/trpc/auth.me', `${name}=x`)).toBeNull();
+    },
+  );
 });

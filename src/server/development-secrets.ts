@@ -6,16 +6,17 @@ import { z } from 'zod';
 const schema = z.object({ JWT_ACCESS_SECRET: z.string(), JWT_REFRESH_SECRET: z.string() });
 
 /**
- * Secrets for development, made at the first start and kept, so that a restart logs nobody out.
- * Production never reads them.
- * @param file where they are kept; readable by its owner only
+ * Secrets for development, generated at the first start and kept, so that a restart logs nobody out. Never used in
+ * production.
+ * @param file where they are kept, readable by its owner only
+ * @throws if the file exists but cannot be read
  */
-export function developmentSecrets(file: string): z.infer<typeof schema> {
+export function developmentSecrets(file = 'data/development-secrets.json'): z.infer<typeof schema> {
   try {
     return schema.parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-      throw new Error(`${file} cannot be read. Remove it, and new development secrets are made.`, { cause: error });
+      throw new Error(`Cannot read ${file}. Delete it to have new development secrets generated.`, { cause: error });
   }
   const secrets = {
     JWT_ACCESS_SECRET: randomBytes(48).toString('base64url'),

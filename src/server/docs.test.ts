@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { LIMITS } from './auth/limits/throttle.ts';
 
 const security = readFileSync(new URL('../../docs/security.md', import.meta.url), 'utf8');
@@ -10,26 +10,29 @@ const seconds = (text: string) => {
   return Number(amount) * SECONDS[unit as keyof typeof SECONDS];
 };
 
-test('the proofs in docs/security.md are tests that there are', () => {
-  const files = ['src', 'e2e', 'scripts'].flatMap((folder) =>
-    readdirSync(new URL(`../../${folder}`, import.meta.url), { recursive: true, encoding: 'utf8' }).map(
-      (file) => `${folder}/${file}`,
-    ),
-  );
-  const named = new Set(Array.from(security.matchAll(/`([\w./-]+\.test\.tsx?)`/g), ([, name = '']) => name));
-  expect(named.size).toBeGreaterThan(10);
-  for (const name of named) expect([name, files.some((file) => `/${file}`.endsWith(`/${name}`))]).toEqual([name, true]);
-});
+describe('docs/security.md', () => {
+  it('names only files of tests that exist', () => {
+    const files = ['src', 'e2e', 'scripts'].flatMap((folder) =>
+      readdirSync(new URL(`../../${folder}`, import.meta.url), { recursive: true, encoding: 'utf8' }).map(
+        (file) => `${folder}/${file}`,
+      ),
+    );
+    const named = new Set(Array.from(security.matchAll(/`([\w./-]+\.test\.tsx?)`/g), ([, name = '']) => name));
+    expect(named.size).toBeGreaterThan(10);
+    for (const name of named)
+      expect([name, files.some((file) => `/${file}`.endsWith(`/${name}`))]).toEqual([name, true]);
+  });
 
-test('the limits in docs/security.md are those of the code', () => {
-  const rows = security.split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
-  const documented = rows.flatMap(([, name = '', , points = '', duration = '']) =>
-    /^`\w+`$/.test(name) && points !== ''
-      ? [[name.slice(1, -1), { points: Number(points), duration: seconds(duration) }]]
-      : [],
-  );
-  const { backoff, ...limits } = LIMITS;
-  expect(Object.fromEntries(documented) as unknown).toEqual(limits);
-  const [, first, most] = /each try waits (\d+ s), .* at most (\d+ h)/.exec(security) ?? [];
-  expect({ first: seconds(first ?? ''), most: seconds(most ?? '') }).toEqual(backoff);
+  it('states the limits of the code', () => {
+    const rows = security.split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
+    const documented = rows.flatMap(([, name = '', , points = '', duration = '']) =>
+      /^`\w+`$/.test(name) && points !== ''
+        ? [[name.slice(1, -1), { points: Number(points), durationSeconds: seconds(duration) }]]
+        : [],
+    );
+    const { backoff, ...limits } = LIMITS;
+    expect(Object.fromEntries(documented) as unknown).toEqual(limits);
+    const [, first, max] = /first wait is (\d+ s), .* at most (\d+ h)/.exec(security) ?? [];
+    expect({ firstSeconds: seconds(first ?? ''), maxSeconds: seconds(max ?? '') }).toEqual(backoff);
+  });
 });

@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
 import { readSettings } from './env.ts';
 import { StartupError } from './startup-error.ts';
 
@@ -10,54 +11,17 @@ const secrets = {
 const read = (env: Record<string, string | undefined>) =>
   readSettings({ production: true, env: { ...secrets, ...env } });
 
-function complaintAbout(env: Record<string, string | undefined>): string {
+function complaintFor(env: Record<string, string | undefined>): string {
   try {
     read(env);
   } catch (error) {
     if (error instanceof StartupError) return error.message;
     throw error;
   }
-  throw new Error('Nothing was said about it.');
+  throw new Error('The settings were accepted.');
 }
 
-test('with nothing but the secrets set, everything else has its default', () => {
-  expect(read({})).toEqual({
-    production: true,
-    port: 3000,
-    database: { kind: 'sqlite', path: './data/latchkey.db' },
-    accessSecrets: [secrets.JWT_ACCESS_SECRET],
-    refreshSecrets: [secrets.JWT_REFRESH_SECRET],
-    accessTokenLifetime: 15 * 60_000,
-    refreshTokenLifetime: 7 * 86_400_000,
-    sessionMaxAge: 30 * 86_400_000,
-    clientUrl: undefined,
-    trustProxy: 0,
-    bcryptCost: 12,
-    passwordMinLength: 8,
-    logLevel: 'info',
-  });
-});
-
-test.each<[Record<string, string>, object]>([
-  [{ PORT: '0' }, { port: 0 }],
-  [{ PORT: '65535' }, { port: 65_535 }],
-  [{ DATABASE_URL: 'file:/var/lib/app.db' }, { database: { kind: 'sqlite', path: '/var/lib/app.db' } }],
-  [{ DATABASE_URL: 'file:///var/lib/app.db' }, { database: { kind: 'sqlite', path: '/var/lib/app.db' } }],
-  [{ DATABASE_URL: 'file::memory:' }, { database: { kind: 'sqlite', path: ':memory:' } }],
-  [{ ACCESS_TOKEN_EXPIRY: '1s' }, { accessTokenLifetime: 1_000 }],
-  [{ ACCESS_TOKEN_EXPIRY: '90s' }, { accessTokenLifetime: 90_000 }],
-  [{ REFRESH_TOKEN_EXPIRY: '12h' }, { refreshTokenLifetime: 12 * 3_600_000 }],
-  [{ SESSION_MAX_AGE: '400d' }, { sessionMaxAge: 400 * 86_400_000 }],
-  [{ CLIENT_URL: 'https://app.example.com' }, { clientUrl: 'https://app.example.com' }],
-  [{ CLIENT_URL: 'http://localhost:5173' }, { clientUrl: 'http://localhost:5173' }],
-  [{ TRUST_PROXY: '10' }, { trustProxy: 10 }],
-  [{ BCRYPT_COST: '10' }, { bcryptCost: 10 }],
-  [{ PASSWORD_MIN_LENGTH: '15' }, { passwordMinLength: 15 }],
-  [{ LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
-])('%j is taken', (env, settings) => {
-  expect(read(env)).toMatchObject(settings);
-});
-
+/** Values to be refused, for every setting. */
 const wrong: Record<string, string[]> = {
   PORT: ['-1', '65536', '80.5', '0x50', '3000 ', 'eighty', '1e3'],
   DATABASE_URL: ['postgres://localhost/app', './data/app.db', 'file:', 'file:app.db?mode=ro', 'mysql://x'],
@@ -81,89 +45,138 @@ const wrong: Record<string, string[]> = {
   JWT_REFRESH_SECRET: ['tooShort-x7Kq'],
 };
 
-describe.each(Object.entries(wrong))('%s', (name, values) => {
-  test.each(values)('may not be %j: it is refused by name, never adjusted', (value) => {
-    const complaint = complaintAbout({ [name]: value });
-    expect(complaint).toMatch(new RegExp(`^ {2}${name} must be`, 'm'));
-    expect(complaint.split('\n')).toHaveLength(2);
+describe.each(['docs/operations.md', '.env.example'])('%s', (file) => {
+  it.each(Object.keys(wrong))('documents %s', (name) => {
+    const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+    expect(text).toMatch(new RegExp(`^(# |\\| \`)?${name}\\b`, 'm'));
   });
 });
 
-test.each(Object.keys(wrong))('%s is not repeated: it may be a secret that got into the wrong place', (name) => {
-  const misplaced = 'hunter2-hunter2';
-  expect(complaintAbout({ [name]: misplaced })).not.toContain(misplaced);
-});
-
-describe('the secrets', () => {
-  test('are each named where they are missing, or empty', () => {
-    for (const nothing of [undefined, '']) {
-      const complaint = complaintAbout({ JWT_ACCESS_SECRET: nothing, JWT_REFRESH_SECRET: nothing });
-      expect(complaint).toMatch(/^ {2}JWT_ACCESS_SECRET must be set/m);
-      expect(complaint).toMatch(/^ {2}JWT_REFRESH_SECRET must be set/m);
-    }
+describe('readSettings', () => {
+  it('has a default for everything but the secrets', () => {
+    expect(read({})).toEqual({
+      production: true,
+      port: 3000,
+      database: { kind: 'sqlite', path: './data/latchkey.db' },
+      accessSecrets: [secrets.JWT_ACCESS_SECRET],
+      refreshSecrets: [secrets.JWT_REFRESH_SECRET],
+      accessTokenLifetimeMs: 15 * 60_000,
+      refreshTokenLifetimeMs: 7 * 86_400_000,
+      sessionMaxAgeMs: 30 * 86_400_000,
+      clientUrl: undefined,
+      trustProxy: 0,
+      bcryptCost: 12,
+      passwordMinLength: 8,
+      logLevel: 'info',
+    });
   });
 
-  test('are counted in bytes, 32 at least', () => {
-    const bytes = '0123456789abcdef0123456789abcde';
-    expect(complaintAbout({ JWT_ACCESS_SECRET: bytes })).toContain('at least 32 bytes');
-    expect(read({ JWT_ACCESS_SECRET: `${bytes}f` }).accessSecrets).toEqual([`${bytes}f`]);
-    expect(read({ JWT_ACCESS_SECRET: 'äöüßéèêçñøåæ_çïôû' }).accessSecrets).toHaveLength(1);
+  it.each<[Record<string, string>, object]>([
+    [{ PORT: '0' }, { port: 0 }],
+    [{ PORT: '65535' }, { port: 65_535 }],
+    [{ DATABASE_URL: 'file:/var/lib/app.db' }, { database: { kind: 'sqlite', path: '/var/lib/app.db' } }],
+    [{ DATABASE_URL: 'file:///var/lib/app.db' }, { database: { kind: 'sqlite', path: '/var/lib/app.db' } }],
+    [{ DATABASE_URL: 'file::memory:' }, { database: { kind: 'sqlite', path: ':memory:' } }],
+    [{ ACCESS_TOKEN_EXPIRY: '1s' }, { accessTokenLifetimeMs: 1_000 }],
+    [{ ACCESS_TOKEN_EXPIRY: '90s' }, { accessTokenLifetimeMs: 90_000 }],
+    [{ REFRESH_TOKEN_EXPIRY: '12h' }, { refreshTokenLifetimeMs: 12 * 3_600_000 }],
+    [{ SESSION_MAX_AGE: '400d' }, { sessionMaxAgeMs: 400 * 86_400_000 }],
+    [{ CLIENT_URL: 'https://app.example.com' }, { clientUrl: 'https://app.example.com' }],
+    [{ CLIENT_URL: 'http://localhost:5173' }, { clientUrl: 'http://localhost:5173' }],
+    [{ TRUST_PROXY: '10' }, { trustProxy: 10 }],
+    [{ BCRYPT_COST: '10' }, { bcryptCost: 10 }],
+    [{ PASSWORD_MIN_LENGTH: '15' }, { passwordMinLength: 15 }],
+    [{ LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
+  ])('accepts %j', (env, settings) => {
+    expect(read(env)).toMatchObject(settings);
   });
 
-  test.each([
-    'change-me-change-me-change-me-change-me',
-    'please CHANGE_THIS before you go live, really',
-    'replace this with a secret of your own!!',
-    'your-super-secret-jwt-key-for-production',
-    'REPLACE_WITH_RANDOM_32_BYTES_PLEASE_OK',
-    'secret-secret-secret-secret-secret',
-    'a'.repeat(64),
-    'password'.repeat(4),
-    'abcde'.repeat(10),
-  ])('may not be a placeholder: %s', (placeholder) => {
-    const complaint = complaintAbout({ JWT_REFRESH_SECRET: placeholder });
-    expect(complaint).toMatch(/^ {2}JWT_REFRESH_SECRET must be random/m);
-    expect(complaint).not.toContain(placeholder);
+  describe.each(Object.entries(wrong))('%s', (name, values) => {
+    it.each(values)('refuses %j by the name of the setting', (value) => {
+      const complaint = complaintFor({ [name]: value });
+      expect(complaint).toMatch(new RegExp(`^ {2}${name} must be`, 'm'));
+      expect(complaint.split('\n')).toHaveLength(2);
+    });
   });
 
-  test('may be several, of which the first signs', () => {
-    const next = 'nX5c2Vb8Zm1Qp9Lw4Tk7Rj3Hg6Fd0Sa!next';
-    const { accessSecrets } = read({ JWT_ACCESS_SECRET: `${next}, ${secrets.JWT_ACCESS_SECRET}` });
-    expect(accessSecrets).toEqual([next, secrets.JWT_ACCESS_SECRET]);
+  it.each(Object.keys(wrong))('never quotes the value of %s: it may be a misplaced secret', (name) => {
+    const misplaced = 'hunter2-hunter2';
+    expect(complaintFor({ [name]: misplaced })).not.toContain(misplaced);
   });
 
-  test('have to differ, each from every other', () => {
-    const equal = { JWT_REFRESH_SECRET: secrets.JWT_ACCESS_SECRET };
-    expect(complaintAbout(equal)).toMatch(/^ {2}JWT_REFRESH_SECRET must differ from JWT_ACCESS_SECRET/m);
-    const shared = { JWT_REFRESH_SECRET: `${secrets.JWT_REFRESH_SECRET},${secrets.JWT_ACCESS_SECRET}` };
-    expect(complaintAbout(shared)).toContain('must differ');
-    expect(complaintAbout(equal)).not.toContain(secrets.JWT_ACCESS_SECRET);
+  describe('secrets', () => {
+    it('are each named when missing or empty', () => {
+      for (const nothing of [undefined, '']) {
+        const complaint = complaintFor({ JWT_ACCESS_SECRET: nothing, JWT_REFRESH_SECRET: nothing });
+        expect(complaint).toMatch(/^ {2}JWT_ACCESS_SECRET must be set/m);
+        expect(complaint).toMatch(/^ {2}JWT_REFRESH_SECRET must be set/m);
+      }
+    });
+
+    it('must have at least 32 bytes', () => {
+      const bytes = '0123456789abcdef0123456789abcde';
+      expect(complaintFor({ JWT_ACCESS_SECRET: bytes })).toContain('at least 32 bytes');
+      expect(read({ JWT_ACCESS_SECRET: `${bytes}f` }).accessSecrets).toEqual([`${bytes}f`]);
+      expect(read({ JWT_ACCESS_SECRET: 'äöüßéèêçñøåæ_çïôû' }).accessSecrets).toHaveLength(1);
+    });
+
+    it.each([
+      'change-me-change-me-change-me-change-me',
+      'please CHANGE_THIS before you go live, really',
+      'replace this with a secret of your own!!',
+      'your-super-secret-jwt-key-for-production',
+      'REPLACE_WITH_RANDOM_32_BYTES_PLEASE_OK',
+      'secret-secret-secret-secret-secret',
+      'a'.repeat(64),
+      'password'.repeat(4),
+      'abcde'.repeat(10),
+    ])('must not be a placeholder: %s', (placeholder) => {
+      const complaint = complaintFor({ JWT_REFRESH_SECRET: placeholder });
+      expect(complaint).toMatch(/^ {2}JWT_REFRESH_SECRET must be random/m);
+      expect(complaint).not.toContain(placeholder);
+    });
+
+    it('may be several, of which the first signs', () => {
+      const next = 'nX5c2Vb8Zm1Qp9Lw4Tk7Rj3Hg6Fd0Sa!next';
+      const { accessSecrets } = read({ JWT_ACCESS_SECRET: `${next}, ${secrets.JWT_ACCESS_SECRET}` });
+      expect(accessSecrets).toEqual([next, secrets.JWT_ACCESS_SECRET]);
+    });
+
+    it('must all differ', () => {
+      const equal = { JWT_REFRESH_SECRET: secrets.JWT_ACCESS_SECRET };
+      expect(complaintFor(equal)).toMatch(/^ {2}JWT_REFRESH_SECRET must differ from JWT_ACCESS_SECRET/m);
+      const shared = { JWT_REFRESH_SECRET: `${secrets.JWT_REFRESH_SECRET},${secrets.JWT_ACCESS_SECRET}` };
+      expect(complaintFor(shared)).toContain('must differ');
+      expect(complaintFor(equal)).not.toContain(secrets.JWT_ACCESS_SECRET);
+    });
+
+    it('must not have a gap in their list', () => {
+      expect(complaintFor({ JWT_ACCESS_SECRET: `${secrets.JWT_ACCESS_SECRET},` })).toContain('JWT_ACCESS_SECRET');
+    });
   });
 
-  test('leave no gap in a list', () => {
-    expect(complaintAbout({ JWT_ACCESS_SECRET: `${secrets.JWT_ACCESS_SECRET},` })).toContain('JWT_ACCESS_SECRET');
-  });
-});
-
-test('everything that is wrong is said at once', () => {
-  const complaint = complaintAbout({ PORT: 'x', BCRYPT_COST: '4', JWT_ACCESS_SECRET: undefined, LOG_LEVEL: 'loud' });
-  for (const name of ['PORT', 'BCRYPT_COST', 'JWT_ACCESS_SECRET', 'LOG_LEVEL'])
-    expect(complaint).toMatch(new RegExp(`^ {2}${name} `, 'm'));
-});
-
-test('an empty setting is an unset one', () => {
-  expect(read({ PORT: '', CLIENT_URL: '', SESSION_MAX_AGE: '' })).toEqual(read({}));
-});
-
-describe('a fallback, which development has for its secrets', () => {
-  test('is used where the environment says nothing', () => {
-    const settings = readSettings({ production: false, env: {}, fallback: secrets });
-    expect(settings).toMatchObject({ production: false, accessSecrets: [secrets.JWT_ACCESS_SECRET] });
+  it('reports every invalid setting at once', () => {
+    const complaint = complaintFor({ PORT: 'x', BCRYPT_COST: '4', JWT_ACCESS_SECRET: undefined, LOG_LEVEL: 'loud' });
+    for (const name of ['PORT', 'BCRYPT_COST', 'JWT_ACCESS_SECRET', 'LOG_LEVEL'])
+      expect(complaint).toMatch(new RegExp(`^ {2}${name} `, 'm'));
   });
 
-  test('gives way to the environment, and is checked like it', () => {
-    const env = { JWT_ACCESS_SECRET: 'fromTheEnvironment-9Kd83Jx02Lq7Zm41!' };
-    expect(readSettings({ production: false, env, fallback: secrets }).accessSecrets).toEqual([env.JWT_ACCESS_SECRET]);
-    expect(() => readSettings({ production: false, env: {}, fallback: { ...secrets, PORT: 'x' } })).toThrow('PORT');
+  it('treats an empty setting as unset', () => {
+    expect(read({ PORT: '', CLIENT_URL: '', SESSION_MAX_AGE: '' })).toEqual(read({}));
+  });
+
+  describe('the fallback', () => {
+    it('is used for what the environment does not set', () => {
+      const settings = readSettings({ production: false, env: {}, fallback: secrets });
+      expect(settings).toMatchObject({ production: false, accessSecrets: [secrets.JWT_ACCESS_SECRET] });
+    });
+
+    it('yields to the environment, and is validated like it', () => {
+      const env = { JWT_ACCESS_SECRET: 'fromTheEnvironment-9Kd83Jx02Lq7Zm41!' };
+      expect(readSettings({ production: false, env, fallback: secrets }).accessSecrets).toEqual([
+        env.JWT_ACCESS_SECRET,
+      ]);
+      expect(() => readSettings({ production: false, env: {}, fallback: { ...secrets, PORT: 'x' } })).toThrow('PORT');
+    });
   });
 });

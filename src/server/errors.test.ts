@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { sql } from 'drizzle-orm';
-import { expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { users } from './auth/store/sqlite/tables.sqlite.ts';
 import { openSqlite } from './db/sqlite.ts';
-import { refusalFor } from './errors.ts';
+import { databaseFailure } from './errors.ts';
 
 function thrownBy(run: () => unknown): unknown {
   try {
@@ -17,17 +17,19 @@ function thrownBy(run: () => unknown): unknown {
   return undefined;
 }
 
-test("a feature's own query is told from the database's being locked", () => {
-  const folder = mkdtempSync(join(tmpdir(), 'latchkey-'));
-  const { db, close } = openSqlite(join(folder, 'app.db'));
-  const blocker = new Database(join(folder, 'app.db'));
-  blocker.exec('BEGIN IMMEDIATE');
-  const locked = thrownBy(() => db.delete(users).run());
-  const wrong = thrownBy(() => db.run(sql`delete from nothing`));
-  blocker.close();
-  close();
-  rmSync(folder, { recursive: true });
-  expect(refusalFor(locked)?.failure).toEqual({ code: 'overloaded', retryAfter: 1 });
-  expect(wrong).toBeInstanceOf(Error);
-  expect(refusalFor(wrong)).toBeUndefined();
+describe('databaseFailure', () => {
+  it("tells a feature's own query on a locked database from one that is wrong", () => {
+    const folder = mkdtempSync(join(tmpdir(), 'latchkey-'));
+    const { db, close } = openSqlite(join(folder, 'app.db'));
+    const blocker = new Database(join(folder, 'app.db'));
+    blocker.exec('BEGIN IMMEDIATE');
+    const locked = thrownBy(() => db.delete(users).run());
+    const wrong = thrownBy(() => db.run(sql`delete from nothing`));
+    blocker.close();
+    close();
+    rmSync(folder, { recursive: true });
+    expect(databaseFailure(locked)?.failure).toEqual({ code: 'overloaded', retryAfter: 1 });
+    expect(wrong).toBeInstanceOf(Error);
+    expect(databaseFailure(wrong)).toBeUndefined();
+  });
 });

@@ -1,50 +1,33 @@
-import { TRPCError, type TRPC_ERROR_CODE_KEY } from '@trpc/server';
+import { TRPCError } from '@trpc/server';
 import { ZodError } from 'zod';
-import type { Failure, FailureCode } from '../shared/failures.ts';
-import { isOutage } from './db/sqlite.ts';
+import { failures, type Failure } from '../shared/failures.ts';
+import { isDatabaseUnavailable } from './db/errors.ts';
 
-const TRPC_CODES: Record<FailureCode, TRPC_ERROR_CODE_KEY> = {
-  invalid_input: 'BAD_REQUEST',
-  username_taken: 'CONFLICT',
-  email_taken: 'CONFLICT',
-  invalid_credentials: 'UNAUTHORIZED',
-  access_token_missing: 'UNAUTHORIZED',
-  access_token_expired: 'UNAUTHORIZED',
-  access_token_invalid: 'UNAUTHORIZED',
-  session_ended: 'UNAUTHORIZED',
-  rate_limited: 'TOO_MANY_REQUESTS',
-  overloaded: 'SERVICE_UNAVAILABLE',
-  origin_not_allowed: 'FORBIDDEN',
-  payload_too_large: 'PAYLOAD_TOO_LARGE',
-  batch_refused: 'BAD_REQUEST',
-  unsupported_content: 'UNSUPPORTED_MEDIA_TYPE',
-};
+/** When to try again while the database is locked or gone. */
+const DATABASE_RETRY_AFTER_SECONDS = 1;
 
-/** When to try again while the database is locked or gone. In seconds. */
-const RETRY_DATABASE_AFTER = 1;
-
-/** An expected failure on its way out. Its message is the code: sentences are the client's. */
-export class Refusal extends TRPCError {
+/** An expected failure, thrown to end a call with it. The message is the code; what people read is the client's business. */
+export class FailureError extends TRPCError {
   readonly failure: Failure;
 
   constructor(failure: Failure, cause?: unknown) {
-    super({ code: TRPC_CODES[failure.code], message: failure.code, cause });
+    super({ code: failures[failure.code].trpcCode, message: failure.code, cause });
     this.failure = failure;
   }
 }
 
-/** The refusal that an error calls for whose cause is the database, be it asked through a verb or by a feature's own query. */
-export function refusalFor(cause: unknown): Refusal | undefined {
-  if (!isOutage(cause)) return undefined;
-  return new Refusal({ code: 'overloaded', retryAfter: RETRY_DATABASE_AFTER }, cause);
+/** @returns `overloaded` if the database caused the error, whether in the kernel or in a feature's own query */
+export function databaseFailure(error: unknown): FailureError | undefined {
+  if (!isDatabaseUnavailable(error)) return undefined;
+  return new FailureError({ code: 'overloaded', retryAfter: DATABASE_RETRY_AFTER_SECONDS }, error);
 }
 
 /**
- * The failure that an error stands for, if it was expected. Reads what tRPC itself throws too, so that the same mistake
- * gets the same code wherever it is found.
+ * The failure that an error stands for; undefined if it was not expected. Covers what tRPC throws itself, so that a
+ * mistake gets the same code whoever detects it.
  */
 export function failureFor(error: TRPCError): Failure | undefined {
-  if (error instanceof Refusal) return error.failure;
+  if (error instanceof FailureError) return error.failure;
   switch (error.code) {
     case 'BAD_REQUEST':
     case 'PARSE_ERROR':
@@ -58,7 +41,7 @@ export function failureFor(error: TRPCError): Failure | undefined {
   }
 }
 
-/** Messages by the name of the top-level field that they are about; those about the input as a whole have no field. */
+/** Messages by top-level field. Those about the input as a whole belong to no field and are left out. */
 function fieldsOf({ issues }: ZodError): Record<string, string[]> {
   const fields = new Map<string, string[]>();
   for (const issue of issues) {

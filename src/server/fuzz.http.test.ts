@@ -1,10 +1,16 @@
-import { expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { fuzz } from './testing/fuzz.ts';
 import { testWorld } from './testing/world.ts';
 
-// `npm run bench` does the same with a hundred thousand.
-test('thousands of inputs find no 500, no hang, no crash and no write', { timeout: 300_000 }, async () => {
-  await using world = await testWorld({ trustProxy: 1, logLevel: 'error' });
-  await fuzz(world, 3_000);
-  expect(world.log).toEqual([]);
+describe('the server', () => {
+  // `npm run bench:fuzz` does the same with a hundred thousand.
+  it(
+    'meets thousands of malformed inputs without a 500, a hang, a crash or a write',
+    { timeout: 300_000 },
+    async () => {
+      await using world = await testWorld({ trustProxy: 1, logLevel: 'error' });
+      await fuzz(world, 3_000);
+      expect(world.log).toEqual([]);
+    },
+  );
 });

@@ -3,16 +3,16 @@ import type { Settings } from './env.ts';
 
 export type { Logger };
 
-/** What may wait for somebody to read it; past that, lines are dropped. In bytes. */
-const BUFFER_LIMIT = 8 * 1024 * 1024;
-/** How long the lines that may be the last ones are tried. In milliseconds. */
-const LAST_LINES_TIMEOUT = 1_000;
+/** How much may be buffered while nobody reads the log. Beyond it, lines are dropped. */
+const BUFFER_LIMIT_BYTES = 8 * 1024 * 1024;
+/** How long to try to write the last lines before the process exits. */
+const FINAL_FLUSH_TIMEOUT_MS = 1_000;
 
-/** One event per line on standard output: as JSON, and in development for people to read. */
+/** Logs one event per line to standard output: JSON in production, readable text in development. */
 export async function createLog({ logLevel, production }: Pick<Settings, 'logLevel' | 'production'>): Promise<Logger> {
   const options = { level: logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime };
   if (production) return pino(options, standardOutput());
-  // Loaded only here: production has none.
+  // Not installed in production.
   const { default: pretty } = await import('pino-pretty');
   return pino(
     options,
@@ -20,23 +20,23 @@ export async function createLog({ logLevel, production }: Pick<Settings, 'logLev
   );
 }
 
-/** A collector of logs that hangs must not hold up the server, fill its memory, or keep it from ending. */
+/** A log collector that hangs must not block the server, fill its memory, or keep it from exiting. */
 function standardOutput(): DestinationStream {
   let endBy = Infinity;
   const output = pino.destination({
     dest: process.stdout.fd,
     sync: false,
-    maxLength: BUFFER_LIMIT,
+    maxLength: BUFFER_LIMIT_BYTES,
     retryEAGAIN: () => performance.now() < endBy,
   });
   const flushSync = output.flushSync.bind(output);
-  // Pino calls it with every fatal line and at the exit, and by itself it goes on for as long as nobody reads.
+  // Pino calls it after every fatal line and at exit. By itself it would retry for as long as nobody reads.
   output.flushSync = () => {
-    endBy = performance.now() + LAST_LINES_TIMEOUT;
+    endBy = performance.now() + FINAL_FLUSH_TIMEOUT_MS;
     try {
       flushSync();
     } catch {
-      // Nobody reads it, so there is nobody to tell.
+      // The log itself cannot be written, so there is nowhere to report it.
     } finally {
       endBy = Infinity;
     }

@@ -1,14 +1,18 @@
 import Database from 'better-sqlite3';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import manifest from '../../package.json' with { type: 'json' };
 import type { Grant } from '../shared/auth.ts';
 import { failureOf, type Failure } from '../shared/failures.ts';
 import { install, secrets, startProcess, type Installation, type ServerProcess } from './testing/process.ts';
 
-const TIMEOUT = 60_000;
+const TIMEOUT_MS = 60_000;
+const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 
 interface Answer {
   status: number;
@@ -41,7 +45,7 @@ const account = (name: string) => ({
   password: `a good password for ${name}`,
 });
 
-/** @returns what SQLite thinks of the database that a server has left behind, opened by nobody */
+/** @returns the verdict of SQLite on the database that a server has left behind */
 function stateOf({ folder }: Installation): unknown[] {
   const database = new Database(join(folder, 'data/latchkey.db'));
   const state = [database.pragma('integrity_check', { simple: true }), database.pragma('foreign_key_check')];
@@ -49,15 +53,15 @@ function stateOf({ folder }: Installation): unknown[] {
   return state;
 }
 
-describe('killed without warning under load', () => {
-  /** What a person was told: that they are logged in, or that they are out. */
+describe('a server killed under load', () => {
+  /** What a person was told: that they are logged in, or logged out. */
   interface Told {
     cookie: string;
     leaving: boolean;
     out: boolean;
   }
 
-  test('the server has kept whatever it had confirmed', { timeout: TIMEOUT }, async () => {
+  it('has kept everything that it had confirmed', { timeout: TIMEOUT_MS }, async () => {
     using place = install();
     for (const lives of [5, 20]) {
       const server = await startProcess(place);
@@ -82,7 +86,7 @@ describe('killed without warning under load', () => {
           confirm();
         }
       };
-      // Everybody goes on until nobody answers.
+      // They go on until the server no longer answers.
       await Promise.all(Array.from({ length: 4 }, (_, number) => live(number).catch(() => undefined)));
       expect(await server.exited).toBeNull();
       expect(confirmed).toBeGreaterThanOrEqual(lives);
@@ -91,7 +95,7 @@ describe('killed without warning under load', () => {
       for (const { cookie, leaving, out } of people) {
         const { status, failure } = await post(again, 'auth.refresh', {}, cookie);
         const isOut = JSON.stringify(failure) === '{"code":"session_ended","reason":"revoked"}';
-        // Who had asked to leave and heard nothing may be either.
+        // Whoever had asked to log out and got no answer may be either.
         expect([status, isOut]).toEqual(out || (leaving && isOut) ? [401, true] : [200, false]);
       }
       again.signal('SIGTERM');
@@ -102,7 +106,7 @@ describe('killed without warning under load', () => {
 });
 
 describe('several servers on one database', () => {
-  test('may start at once where there is nothing yet', { timeout: TIMEOUT }, async () => {
+  it('can start at the same time without a database', { timeout: TIMEOUT_MS }, async () => {
     using place = install();
     const servers = await Promise.all(Array.from({ length: 5 }, () => startProcess(place)));
     try {
@@ -116,7 +120,7 @@ describe('several servers on one database', () => {
     }
   });
 
-  test('behave as one', { timeout: TIMEOUT }, async () => {
+  it('behave as one', { timeout: TIMEOUT_MS }, async () => {
     using place = install();
     await using one = await startProcess(place);
     await using two = await startProcess(place);
@@ -156,46 +160,42 @@ describe('several servers on one database', () => {
   });
 });
 
-describe('told to stop', () => {
-  test(
-    'under load the server answers whom it has heard, and leaves a whole database',
-    { timeout: TIMEOUT },
-    async () => {
-      using place = install();
-      await using server = await startProcess(place);
-      const sockets = await Promise.all(
-        Array.from({ length: 12 }, async (_, index) => {
-          const body = JSON.stringify(account(`person-${index}`));
-          const socket = connect(Number(new URL(server.url ?? '').port), '127.0.0.1');
-          const answered = once(socket, 'data') as Promise<[Buffer]>;
-          socket.write(
-            `POST /trpc/auth.register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`,
-          );
-          // The server's own word that it has the request in hand.
-          expect(String(await answered)).toContain('100 Continue');
-          return { socket, body };
-        }),
-      );
-      const answers = sockets.map(({ socket, body }) => {
-        const answer = once(socket, 'data').then(([data]) => String(data).split('\r\n', 1)[0]);
-        socket.write(body);
-        return answer;
-      });
-      server.signal('SIGTERM');
-      expect(await Promise.all(answers)).toEqual(answers.map(() => 'HTTP/1.1 200 OK'));
-      for (const { socket } of sockets) socket.destroy();
-      expect(await server.exited).toBe(0);
-      expect(stateOf(place)).toEqual(['ok', []]);
-    },
-  );
+describe('a server told to stop', () => {
+  it('answers the requests in flight, and leaves an intact database', { timeout: TIMEOUT_MS }, async () => {
+    using place = install();
+    await using server = await startProcess(place);
+    const sockets = await Promise.all(
+      Array.from({ length: 12 }, async (_, index) => {
+        const body = JSON.stringify(account(`person-${index}`));
+        const socket = connect(Number(new URL(server.url ?? '').port), '127.0.0.1');
+        const answered = once(socket, 'data') as Promise<[Buffer]>;
+        socket.write(
+          `POST /trpc/auth.register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`,
+        );
+        // The server's confirmation that the request is in flight.
+        expect(String(await answered)).toContain('100 Continue');
+        return { socket, body };
+      }),
+    );
+    const answers = sockets.map(({ socket, body }) => {
+      const answer = once(socket, 'data').then(([data]) => String(data).split('\r\n', 1)[0]);
+      socket.write(body);
+      return answer;
+    });
+    server.signal('SIGTERM');
+    expect(await Promise.all(answers)).toEqual(answers.map(() => 'HTTP/1.1 200 OK'));
+    for (const { socket } of sockets) socket.destroy();
+    expect(await server.exited).toBe(0);
+    expect(stateOf(place)).toEqual(['ok', []]);
+  });
 
-  // Was open once: Such connections, which browsers open in advance, keep the server until its time has run out.
-  test('it does not wait for connections that have asked for nothing', { timeout: TIMEOUT }, async () => {
+  // Regression: such connections, which browsers open in advance, kept the server running until the timeout.
+  it('does not wait for connections without a request', { timeout: TIMEOUT_MS }, async () => {
     using place = install();
     await using server = await startProcess(place);
     const idle: Socket = connect(Number(new URL(server.url ?? '').port), '127.0.0.1');
     await once(idle, 'connect');
-    // Answered after the connection was accepted.
+    // Its answer implies that the connection has been accepted.
     expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
     server.signal('SIGTERM');
     const code = await server.exited;
@@ -205,12 +205,12 @@ describe('told to stop', () => {
 });
 
 describe('a log that nobody reads', () => {
-  // Was open once: A pipe that is full kept the process for ever, past the time that it has for stopping.
-  test('neither holds up the server nor keeps it from ending', { timeout: TIMEOUT }, async () => {
+  // Regression: a full pipe kept the process alive for ever, past its shutdown timeout.
+  it('neither blocks the server nor keeps it from exiting', { timeout: TIMEOUT_MS }, async () => {
     using place = install();
     await using server = await startProcess(place);
     server.stopReading();
-    // Far more than a pipe and its reader hold.
+    // Far more than a pipe and its reader buffer.
     for (let request = 0; request < 3_000; request += 1)
       expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
     server.signal('SIGTERM');
@@ -218,13 +218,13 @@ describe('a log that nobody reads', () => {
   });
 });
 
-describe('a start that cannot succeed', () => {
-  test.each<[string, Record<string, string>]>([
+describe('a start that fails', () => {
+  it.each<[string, Record<string, string>]>([
     ['JWT_ACCESS_SECRET', { JWT_ACCESS_SECRET: 'hunter2-hunter2' }],
     ['JWT_REFRESH_SECRET', { JWT_REFRESH_SECRET: secrets.JWT_ACCESS_SECRET }],
     ['TRUST_PROXY', { TRUST_PROXY: 'true' }],
     ['CLIENT_URL', { CLIENT_URL: 'http://app.hunter2.example' }],
-  ])('for %s ends with 1, names it, not its value, and opens no port', async (name, settings) => {
+  ])('for %s exits with 1, and names the setting but not its value', async (name, settings) => {
     using place = install();
     await using server = await startProcess(place, settings);
     expect([server.url, await server.exited]).toEqual([undefined, 1]);
@@ -232,15 +232,52 @@ describe('a start that cannot succeed', () => {
     for (const value of ['hunter2', ...Object.values(secrets)]) expect(server.output()).not.toContain(value);
   });
 
-  test.each<[string, (file: string) => void]>([
-    ['text', (file) => writeFileSync(file, 'These are no pages of SQLite. '.repeat(1_000))],
+  it.each<[string, (file: string) => void]>([
+    ['text', (file) => writeFileSync(file, 'This is not a database. '.repeat(1_000))],
     ['a folder', (file) => mkdirSync(file)],
-  ])('for a database that is %s ends with 1 and names the file', async (_, prepare) => {
+  ])('for a database that is %s exits with 1, and names the file', async (_, prepare) => {
     using place = install();
     mkdirSync(join(place.folder, 'data'));
     prepare(join(place.folder, 'data/latchkey.db'));
     await using server = await startProcess(place);
     expect([server.url, await server.exited]).toEqual([undefined, 1]);
     expect(server.output()).toContain('data/latchkey.db');
+  });
+});
+
+describe('a start', () => {
+  it('purges expired rows at once, without waiting for the interval', { timeout: TIMEOUT_MS }, async () => {
+    using place = install();
+    const first = await startProcess(place);
+    first.signal('SIGTERM');
+    await first.exited;
+    const database = new Database(join(place.folder, 'data/latchkey.db'));
+    const events = () => database.prepare('select type from audit_events').pluck().all();
+    database.prepare("insert into audit_events (at, type) values (0, 'signed_in'), (?, 'ended')").run(Date.now());
+    await using second = await startProcess(place);
+    expect(second.url).toBeDefined();
+    await expect.poll(events).toEqual(['ended']);
+    database.close();
+  });
+
+  it('prints no warning, even without an npm script', { timeout: TIMEOUT_MS }, async () => {
+    using place = install();
+    await using server = await startProcess(place);
+    server.signal('SIGTERM');
+    expect(await server.exited).toBe(0);
+    expect(server.output()).not.toMatch(/warning/i);
+  });
+
+  it('on an older Node ends with a sentence, before anything else is loaded', async () => {
+    const older = "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '23.11.1' } })";
+    for (const script of [manifest.scripts.start, manifest.scripts.dev]) {
+      const entry = script.split(' ').find((word) => word.startsWith('src/')) ?? '';
+      const args = ['--import', `data:text/javascript,${older}`, join(PROJECT, entry)];
+      const { code, stderr } = await new Promise<{ code: unknown; stderr: string }>((resolve) => {
+        execFile(process.execPath, args, (error, _stdout, text) => resolve({ code: error?.code, stderr: text }));
+      });
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^Latchkey requires Node 24 or later, but this is v[^\n]+\n$/);
+    }
   });
 });

@@ -1,7 +1,7 @@
 import { authRouter } from './auth/router.ts';
 import { router } from './trpc.ts';
 
-/** The whole API. A feature adds one line. */
+/** The whole API. Each feature adds one line. */
 export const appRouter = router({
   auth: authRouter,
 });

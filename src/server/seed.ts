@@ -6,15 +6,12 @@ import { createServices } from './services.ts';
 const PASSWORD = 'correct horse battery staple';
 const PEOPLE = ['ada', 'grace', 'linus'];
 
-/** A few people to log in as, in the development database. Running it again changes nothing. */
+// Adds a few people to log in as to the development database. Running it again changes nothing.
 loadEnvFile();
-const settings = readSettings({
-  production: false,
-  fallback: developmentSecrets('data/development-secrets.json'),
-});
+const settings = readSettings({ production: false, fallback: developmentSecrets() });
 await using services = createServices(settings, await createLog(settings));
 for (const username of PEOPLE) {
   const result = await services.accounts.create({ username, email: `${username}@example.com`, password: PASSWORD });
-  const outcome = 'failure' in result ? result.failure.code : 'created';
+  const outcome = result.kind === 'failed' ? result.failure.code : 'created';
   process.stdout.write(`${username}@example.com  ${PASSWORD}  (${outcome})\n`);
 }

@@ -1,108 +1,104 @@
 import { statSync } from 'node:fs';
-import { createAccounts, type Accounts } from './auth/accounts.ts';
-import { createAudit, type Audit } from './auth/audit.ts';
-import { sqliteAudit } from './auth/store/sqlite/audit.ts';
-import { tokenCookie, type TokenCookie } from './auth/sessions/cookies.ts';
-import { createDevices, type Devices } from './auth/limits/known-devices.ts';
+import { createAccounts } from './auth/accounts.ts';
+import { createAudit } from './auth/audit.ts';
+import { createDevices } from './auth/limits/known-devices.ts';
+import { createLimiters, createThrottle } from './auth/limits/throttle.ts';
 import { createPasswords } from './auth/passwords/hash.ts';
-import { windowFor } from './auth/sessions/rotation.ts';
 import { purge } from './auth/purge.ts';
-import { createSessions, type Sessions } from './auth/sessions/sessions.ts';
-import { sqliteStore } from './auth/store/sqlite/auth-store.ts';
-import { createThrottle, type Throttle } from './auth/limits/throttle.ts';
-import { purgeLimits, sqliteLimiters } from './auth/store/sqlite/limits.ts';
+import { tokenCookie } from './auth/sessions/cookies.ts';
+import { reuseIntervalFor } from './auth/sessions/rotation.ts';
+import { createSessions } from './auth/sessions/sessions.ts';
 import { createTokens } from './auth/sessions/tokens.ts';
-import { openSqlite, type SqliteDatabase } from './db/sqlite.ts';
+import { sqliteAudit } from './auth/store/sqlite/audit.ts';
+import { sqliteStore } from './auth/store/sqlite/auth-store.ts';
+import { purgeLimits, sqliteLimiters } from './auth/store/sqlite/limits.ts';
+import { openSqlite } from './db/sqlite.ts';
 import type { Settings } from './env.ts';
 import type { Logger } from './log.ts';
 
-/** How long audit events are kept. In milliseconds. */
-const AUDIT_RETENTION = 90 * 24 * 60 * 60_000;
+const AUDIT_RETENTION_MS = 90 * 24 * 60 * 60_000;
 
-/** What the procedures work with, made once. A feature's own tables are reached through `db`. */
-export interface Services extends AsyncDisposable {
-  settings: Settings;
-  log: Logger;
-  /** Milliseconds since the epoch. */
-  clock: () => number;
-  db: SqliteDatabase['db'];
-  accounts: Accounts;
-  sessions: Sessions;
-  /** Of the refresh token. */
-  cookie: TokenCookie;
-  devices: Devices;
-  throttle: Throttle;
-  audit: Audit;
-  /** Removes what nobody needs any more. @returns how many rows */
-  purge: () => Promise<number>;
-  /** Whether the database answers and the server is not draining. */
-  ready: () => Promise<boolean>;
-  /** From here on `ready` says no. */
-  drain: () => void;
-  draining: () => boolean;
-}
+export type Services = ReturnType<typeof createServices>;
 
-/** @throws where the database cannot be opened */
-export function createServices(settings: Settings, log: Logger, clock: () => number = Date.now): Services {
+/**
+ * Everything that procedures work with, created once per server.
+ * @param clock milliseconds since the epoch
+ * @throws StartupError if the database cannot be opened
+ */
+export function createServices(settings: Settings, log: Logger, clock: () => number = Date.now) {
   const { path } = settings.database;
-  // Said, because a path that was mistyped makes one too.
-  if (!statSync(path, { throwIfNoEntry: false })?.size) log.info({ path }, 'There is no database yet: making one.');
+  // So that a mistyped path does not go unnoticed.
+  if (!statSync(path, { throwIfNoEntry: false })?.size) log.info(`Creating database at ${path}`);
   const database = openSqlite(path);
   const store = sqliteStore(database);
+  const durableLimiter = sqliteLimiters(database);
+  const auditStore = sqliteAudit(database);
+  const deleteOverLimits = purgeLimits(database);
   const tokens = createTokens(settings);
   const passwords = createPasswords({
     cost: settings.bcryptCost,
-    onBadHash: () => log.error('A stored password hash is malformed. Its owner cannot log in.'),
+    onMalformedHash: () => log.error('A stored password hash is malformed; its owner cannot log in'),
   });
   const sessions = createSessions({
     store,
     tokens,
     policy: {
-      refreshTokenLifetime: settings.refreshTokenLifetime,
-      sessionMaxAge: settings.sessionMaxAge,
-      window: windowFor(settings.refreshTokenLifetime),
+      refreshTokenLifetimeMs: settings.refreshTokenLifetimeMs,
+      sessionMaxAgeMs: settings.sessionMaxAgeMs,
+      reuseIntervalMs: reuseIntervalFor(settings.refreshTokenLifetimeMs),
     },
-    accessTokenLifetime: settings.accessTokenLifetime,
+    accessTokenLifetimeMs: settings.accessTokenLifetimeMs,
     clock,
   });
-  const events = sqliteAudit(database);
-  const limits = purgeLimits(database);
   let draining = false;
 
   return {
     settings,
     log,
     clock,
+    /** Drizzle, for a feature's own tables. Always `await` its queries: PostgreSQL's are promises, and SQLite's need not be. */
     db: database.db,
     accounts: createAccounts({ store, passwords, passwordMinLength: settings.passwordMinLength, clock }),
     sessions,
+    /** Signs and verifies tokens. A feature adds its kind in sessions/tokens.ts. */
+    tokens,
+    /** The refresh token's. */
     cookie: tokenCookie('refreshToken', settings),
     devices: createDevices({ cookie: tokenCookie('device', settings), tokens, clock }),
-    throttle: createThrottle(sqliteLimiters(database)),
-    audit: createAudit({ write: events.write, log, clock }),
-    async purge() {
-      const removed = [
-        await sessions.purge(),
-        await purge((limit) => events.purge(clock() - AUDIT_RETENTION, limit)),
-        await purge((limit) => limits(clock(), limit)),
-      ];
-      return removed.reduce((total, count) => total + count);
+    /** The kernel's own limits. */
+    throttle: createThrottle(durableLimiter),
+    /** A feature's own limits: `limiter('invitations', { points: 20, durationSeconds: 3600 })(ctx.user.id)`. */
+    limiter: createLimiters(durableLimiter),
+    audit: createAudit({ write: auditStore.write, log, clock }),
+
+    /** Deletes expired sessions, audit events and counters. @returns the number of rows deleted */
+    async purge(): Promise<number> {
+      return (
+        (await sessions.purge()) +
+        (await purge((limit) => auditStore.purge(clock() - AUDIT_RETENTION_MS, limit))) +
+        (await purge((limit) => deleteOverLimits(clock(), limit)))
+      );
     },
-    async ready() {
+
+    /** Whether to send requests here: the database answers, and the server is not draining. */
+    async ready(): Promise<boolean> {
       if (draining) return false;
       try {
         await store.ping();
         return true;
       } catch (error) {
-        log.error({ err: error }, 'The database does not answer.');
+        log.error({ err: error }, 'The database is not available');
         return false;
       }
     },
-    drain: () => {
+
+    /** From here on `ready` answers false. */
+    drain: (): void => {
       draining = true;
     },
     draining: () => draining,
-    async [Symbol.asyncDispose]() {
+
+    async [Symbol.asyncDispose](): Promise<void> {
       await passwords.close();
       database.close();
     },

@@ -1,4 +1,4 @@
-/** Why the server cannot start, in a sentence that says what to do. An operator needs no stack trace for it. */
+/** Why the server cannot start, in a sentence that tells the operator what to do. Printed without a stack trace. */
 export class StartupError extends Error {
   override name = 'StartupError';
 }

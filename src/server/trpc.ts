@@ -1,19 +1,18 @@
 import { initTRPC } from '@trpc/server';
 import type { CreateExpressContextOptions } from '@trpc/server/adapters/express';
-import type { Principal, Failed } from './auth/sessions/sessions.ts';
-import { failureFor, Refusal, refusalFor } from './errors.ts';
+import type { Authenticated, Failed } from './auth/sessions/sessions.ts';
+import { databaseFailure, failureFor, FailureError } from './errors.ts';
 import { requestIdOf } from './http/request-log.ts';
 import type { Services } from './services.ts';
 
-/** What every procedure finds in `ctx`. */
 export interface Context {
   req: CreateExpressContextOptions['req'];
   res: CreateExpressContextOptions['res'];
   services: Services;
-  /** The access token as sent; undefined without an `Authorization` header, '' where that is not a Bearer token. */
+  /** The access token as sent; undefined without an `Authorization` header, '' if that is not a Bearer token. */
   accessToken: string | undefined;
-  /** Who calls, found out once a request however many calls are in it. */
-  principal: () => Promise<Principal | Failed>;
+  /** Authenticates the access token, once per request however many calls are batched in it. */
+  authenticate: () => Promise<Authenticated | Failed>;
 }
 
 export function createContext(
@@ -21,28 +20,27 @@ export function createContext(
   services: Services,
 ): Context {
   const accessToken = bearerToken(req.headers.authorization);
-  let principal: Promise<Principal | Failed> | undefined;
+  let authentication: Promise<Authenticated | Failed> | undefined;
   return {
     req,
     res,
     services,
     accessToken,
-    principal: () => (principal ??= services.sessions.recognize(accessToken ?? '')),
+    authenticate: () => (authentication ??= services.sessions.authenticate(accessToken ?? '')),
   };
 }
 
-/** RFC 6750, section 2.1; the scheme's case does not matter (RFC 9110, section 11.1). */
+/** RFC 6750, section 2.1; the scheme is case-insensitive (RFC 9110, section 11.1). */
 function bearerToken(header: string | undefined): string | undefined {
   if (header === undefined) return undefined;
   return /^Bearer ([\w.-]+)$/i.exec(header)?.[1] ?? '';
 }
 
-/** In milliseconds. */
-const SSE_PING = 10_000;
-/** Two pings missed, and a little. In milliseconds. */
-const SSE_INACTIVITY = 25_000;
+const SSE_PING_INTERVAL_MS = 10_000;
+/** The client reconnects after this long without a ping: two missed, and some margin. */
+const SSE_INACTIVITY_TIMEOUT_MS = 25_000;
 
-/** `alone`: the procedure touches the cookie, so it takes no company in a batch and is never streamed. */
+/** `alone`: the procedure sets or clears a cookie, so it is refused in a batch or a stream. See http/request-guard.ts. */
 export interface Meta {
   alone?: boolean;
 }
@@ -51,23 +49,22 @@ const t = initTRPC
   .context<Context>()
   .meta<Meta>()
   .create({
-    // Explicitly: the default looks at NODE_ENV, and one forgotten variable would send stack traces to everybody.
+    // The default depends on NODE_ENV: forgetting one variable would send stack traces to everybody.
     isDev: false,
     sse: {
-      // A line that says nothing now and then: it keeps proxies from closing the stream, and tells either side that the
-      // other is gone.
-      ping: { enabled: true, intervalMs: SSE_PING },
-      client: { reconnectAfterInactivityMs: SSE_INACTIVITY },
+      // Keeps proxies from closing an idle stream, and lets either side notice that the other is gone.
+      ping: { enabled: true, intervalMs: SSE_PING_INTERVAL_MS },
+      client: { reconnectAfterInactivityMs: SSE_INACTIVITY_TIMEOUT_MS },
     },
     errorFormatter({ shape, error, ctx }) {
       const failure = failureFor(error);
-      const surprise = failure === undefined && error.code === 'INTERNAL_SERVER_ERROR';
-      // What a surprise has to say may quote a query or a path: it goes to the log, under the request's id.
-      const hidden = surprise && ctx?.services.settings.production !== false;
+      const unexpected = failure === undefined && error.code === 'INTERNAL_SERVER_ERROR';
+      // The message of an unexpected error may quote a query or a path. The log has it, under the request id.
+      const hidden = unexpected && ctx?.services.settings.production !== false;
       return {
         ...shape,
         message: failure?.code ?? (hidden ? 'INTERNAL_SERVER_ERROR' : shape.message),
-        data: { ...shape.data, failure, requestId: surprise ? requestIdOf(ctx?.res) : undefined },
+        data: { ...shape.data, failure, requestId: unexpected ? requestIdOf(ctx?.res) : undefined },
       };
     },
   });
@@ -75,28 +72,31 @@ const t = initTRPC
 export const router = t.router;
 
 /**
- * Answers a call with its failure, and notes what an operator wants to know of it.
- * @throws always
+ * Ends a call with its failure, after recording in the audit what an operator should know of it.
+ * @throws FailureError always
  */
-export async function refuse(ctx: Context, { failure, reused }: Failed): Promise<never> {
+export async function fail(ctx: Context, { failure, reused }: Failed): Promise<never> {
   const { audit } = ctx.services;
   if (reused !== undefined) await audit.record(ctx.req, { type: 'reused', ...reused });
   if (failure.code === 'rate_limited') await audit.record(ctx.req, { type: 'limited' });
-  throw new Refusal(failure);
+  throw new FailureError(failure);
 }
 
 /** For everybody. */
 export const publicProcedure = t.procedure.use(async ({ next }) => {
   const result = await next();
-  const refusal = result.ok ? undefined : refusalFor(result.error.cause);
-  if (refusal !== undefined) throw refusal;
+  const failure = result.ok ? undefined : databaseFailure(result.error.cause);
+  if (failure !== undefined) throw failure;
   return result;
 });
 
+/** For everybody, and may set the cookie: every procedure that signs people in. Called alone, never batched or streamed. */
+export const cookieProcedure = publicProcedure.meta({ alone: true });
+
 /** For people who are logged in: `ctx.user` and `ctx.session` are theirs. */
 export const protectedProcedure = publicProcedure.use(async ({ ctx, next }) => {
-  if (ctx.accessToken === undefined) throw new Refusal({ code: 'access_token_missing' });
-  const principal = await ctx.principal();
-  if ('failure' in principal) return refuse(ctx, principal);
-  return next({ ctx: principal });
+  if (ctx.accessToken === undefined) throw new FailureError({ code: 'access_token_missing' });
+  const caller = await ctx.authenticate();
+  if (caller.kind === 'failed') return fail(ctx, caller);
+  return next({ ctx: { user: caller.user, session: caller.session } });
 });

@@ -1,23 +1,31 @@
-import { describe, expect, expectTypeOf, test } from 'vitest';
-import { grantSchema, loginInput, newPassword, registerInput, userSchema, type User } from './auth.ts';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import {
+  grantSchema,
+  loginInput,
+  newPassword,
+  registerInput,
+  registerInputFor,
+  userSchema,
+  type User,
+} from './auth.ts';
 
 const valid = { username: 'Anna', email: 'anna@example.com', password: 'a good password' };
 
-/** What is said of each field, by its name. */
-function complaints(input: unknown): Record<string, string[]> {
-  const said: Record<string, string[]> = {};
+/** The messages for each field. */
+function messages(input: unknown): Record<string, string[]> {
+  const byField: Record<string, string[]> = {};
   for (const { path, message } of registerInput.safeParse(input).error?.issues ?? [])
-    (said[path.join('.')] ??= []).push(message);
-  return said;
+    (byField[path.join('.')] ??= []).push(message);
+  return byField;
 }
 const accepts = (changes: object) => registerInput.safeParse({ ...valid, ...changes }).success;
 
 describe('a username', () => {
-  test.each(['abc', 'a'.repeat(32), 'A.b_c-9', '...', '___', '123'])('may be %s', (username) => {
+  it.each(['abc', 'a'.repeat(32), 'A.b_c-9', '...', '___', '123'])('may be %s', (username) => {
     expect(accepts({ username })).toBe(true);
   });
 
-  test.each([
+  it.each([
     '',
     'ab',
     'a'.repeat(33),
@@ -37,22 +45,22 @@ describe('a username', () => {
     {},
     undefined,
   ])('may not be %j', (username) => {
-    expect(Object.keys(complaints({ ...valid, username }))).toEqual(['username']);
+    expect(Object.keys(messages({ ...valid, username }))).toEqual(['username']);
   });
 
-  test('is kept as it was written', () => {
+  it('keeps its case', () => {
     expect(registerInput.parse({ ...valid, username: 'AnNa' }).username).toBe('AnNa');
   });
 });
 
 describe('an email', () => {
-  test('is trimmed and lower-cased, for registering as for logging in', () => {
+  it('is trimmed and lower-cased when registering and when logging in', () => {
     const email = '  Anna.B@EXAMPLE.com ';
     expect(registerInput.parse({ ...valid, email }).email).toBe('anna.b@example.com');
     expect(loginInput.parse({ email, password: 'x' }).email).toBe('anna.b@example.com');
   });
 
-  test.each([
+  it.each([
     '',
     '   ',
     'anna',
@@ -73,76 +81,80 @@ describe('an email', () => {
     { email: 'anna@example.com' },
     null,
     undefined,
-  ])('may not be %j, and one thing is said about it', (email) => {
-    const said = complaints({ ...valid, email });
+  ])('may not be %j, with one message', (email) => {
+    const said = messages({ ...valid, email });
     expect(Object.keys(said)).toEqual(['email']);
     expect(said['email']).toHaveLength(1);
   });
 
-  test('may have 254 characters, and no more', () => {
+  it('may have at most 254 characters', () => {
     const domain = `${'d'.repeat(60)}.`.repeat(3) + 'example.com';
     const email = (length: number) => `${'a'.repeat(length - domain.length - 1)}@${domain}`;
     expect(email(254)).toHaveLength(254);
-    expect(complaints({ ...valid, email: email(254) })).toEqual({});
-    expect(complaints({ ...valid, email: email(255) })).toEqual({ email: ['Use at most 254 characters.'] });
+    expect(messages({ ...valid, email: email(254) })).toEqual({});
+    expect(messages({ ...valid, email: email(255) })).toEqual({ email: ['Use at most 254 characters.'] });
   });
 
-  test('is judged in no time, however long it is', () => {
+  it('is rejected quickly however long it is', () => {
     for (const filler of ['a', '@', '.', 'a.', ' '])
       expect(accepts({ email: `${filler.repeat(65_536)}@example.com` })).toBe(false);
   });
 });
 
-describe('a password, where it is set', () => {
-  test.each([
+describe('a new password', () => {
+  it.each([
     ['eight characters', 'abcdefgh'],
     ['spaces inside', 'a b c d e'],
-    ['digits only', '8675309123'],
+    ['only digits', '8675309123'],
     ['eight emoji', '😀'.repeat(8)],
     ['128 emoji', '😀'.repeat(128)],
-    ['NUL', 'abc\0defgh'],
-    ['128 letters that are composed', 'e\u0301'.repeat(128)],
-  ])('may be of %s', (_name, password) => {
-    expect(complaints({ ...valid, password })).toEqual({});
+    ['text with NUL', 'abc\0defgh'],
+    ['128 letters with combining accents', 'e\u0301'.repeat(128)],
+  ])('may be %s', (_name, password) => {
+    expect(messages({ ...valid, password })).toEqual({});
   });
 
-  test.each([
+  it.each([
     ['seven characters', 'abcdefg'],
-    ['seven emoji, which are fourteen units', '😀'.repeat(7)],
-    ['seven letters that are composed', 'e\u0301'.repeat(7)],
+    ['seven emoji, which are fourteen UTF-16 units', '😀'.repeat(7)],
+    ['seven letters with combining accents', 'e\u0301'.repeat(7)],
     ['129 characters', 'a'.repeat(129)],
     ['129 emoji', '😀'.repeat(129)],
-    ['a lone surrogate', 'abcdefgh\ud800'],
+    ['text with a lone surrogate', 'abcdefgh\ud800'],
     ['a megabyte', 'a'.repeat(1_000_000)],
     ['nothing', ''],
     ['a number', 12_345_678],
     ['a list', ['abcdefgh']],
-    ['nobody', null],
-  ])('may not be of %s', (_name, password) => {
-    expect(Object.keys(complaints({ ...valid, password }))).toEqual(['password']);
+    ['null', null],
+  ])('may not be %s', (_name, password) => {
+    expect(Object.keys(messages({ ...valid, password }))).toEqual(['password']);
   });
 
-  test('may not be the email or the username, in whatever case', () => {
+  it('may not be the email or username in any case', () => {
     const username = 'Annabella';
     for (const password of ['annabella', 'ANNABELLA', 'anna@example.com', 'ANNA@Example.COM'])
-      expect(complaints({ username, email: 'Anna@example.com', password })).toEqual({
+      expect(messages({ username, email: 'Anna@example.com', password })).toEqual({
         password: ['Choose a password that is not your email or username.'],
       });
-    expect(complaints({ username, email: valid.email, password: 'annabella1' })).toEqual({});
+    expect(messages({ username, email: valid.email, password: 'annabella1' })).toEqual({});
   });
 
-  test('is sent on as it was typed', () => {
+  it('is passed on as typed', () => {
     expect(registerInput.parse({ ...valid, password: ' cafe\u0301 noir ' }).password).toBe(' cafe\u0301 noir ');
   });
 
-  test('may have to be longer, by the setting of the server', () => {
+  it('has the minimum length that the server sets', () => {
     expect(newPassword(15).safeParse('a'.repeat(14)).success).toBe(false);
     expect(newPassword(15).safeParse('a'.repeat(15)).success).toBe(true);
+    const form = registerInputFor(15).safeParse({ ...valid, password: 'a'.repeat(14) });
+    expect(form.error?.issues.map(({ path, message }) => [path, message])).toEqual([
+      [['password'], 'Use at least 15 characters.'],
+    ]);
   });
 });
 
-describe('a password, where it is given', () => {
-  test('is only bounded, so that no policy locks anybody out', () => {
+describe('an existing password', () => {
+  it('is bounded in length only, so that no policy locks anybody out', () => {
     for (const password of ['x', 'anna@example.com', 'password', '\ud800', 'a'.repeat(1_024)])
       expect(loginInput.safeParse({ email: valid.email, password }).success).toBe(true);
     for (const password of ['', 'a'.repeat(1_025), null, undefined, 1])
@@ -150,30 +162,32 @@ describe('a password, where it is given', () => {
   });
 });
 
-test('there are no other fields: what nobody asked for is refused, not ignored', () => {
-  for (const extra of [{ id: 'other' }, { userId: 'other' }, { role: 'admin' }, { createdAt: 0 }]) {
-    expect(accepts(extra)).toBe(false);
-    expect(loginInput.safeParse({ email: valid.email, password: 'x', ...extra }).success).toBe(false);
-  }
-  const polluting = JSON.stringify(valid).replace('{', '{"__proto__":{"admin":true},');
-  expect(registerInput.safeParse(JSON.parse(polluting)).success).toBe(false);
-  expect('admin' in {}).toBe(false);
+describe('the input', () => {
+  it('refuses unknown fields rather than ignoring them', () => {
+    for (const extra of [{ id: 'other' }, { userId: 'other' }, { role: 'admin' }, { createdAt: 0 }]) {
+      expect(accepts(extra)).toBe(false);
+      expect(loginInput.safeParse({ email: valid.email, password: 'x', ...extra }).success).toBe(false);
+    }
+    const polluting = JSON.stringify(valid).replace('{', '{"__proto__":{"admin":true},');
+    expect(registerInput.safeParse(JSON.parse(polluting)).success).toBe(false);
+    expect('admin' in {}).toBe(false);
+  });
+
+  it.each([null, undefined, 'text', 1, [], [valid]])('refuses %j', (input) => {
+    expect(registerInput.safeParse(input).success).toBe(false);
+    expect(loginInput.safeParse(input).success).toBe(false);
+  });
 });
 
-test.each([null, undefined, 'text', 1, [], [valid]])('%j is no input at all', (input) => {
-  expect(registerInput.safeParse(input).success).toBe(false);
-  expect(loginInput.safeParse(input).success).toBe(false);
-});
-
-describe('what a client may know', () => {
+describe('what clients receive', () => {
   const user = { id: 'anna', username: 'Anna', email: valid.email, createdAt: '2030-01-01T00:00:00.000Z' };
 
-  test('of a person is four things, and a hash is not among them', () => {
+  it('has four fields of a user, and no hash', () => {
     expectTypeOf<keyof User>().toEqualTypeOf<'id' | 'username' | 'email' | 'createdAt'>();
     expect(userSchema.parse({ ...user, passwordHash: 'hash' })).toEqual(user);
   });
 
-  test('of a grant is checked before it is believed', () => {
+  it('is validated when it is a grant', () => {
     const grant = { accessToken: 'a.b.c', expiresIn: 900, session: { id: 'session', generation: 1 }, user };
     expect(grantSchema.parse(grant)).toEqual(grant);
     for (const wrong of [

@@ -1,16 +1,16 @@
 import { z } from 'zod';
 
-/** The shortest password that may ever be allowed; `PASSWORD_MIN_LENGTH` can ask for more. In code points. */
+/** The least that `PASSWORD_MIN_LENGTH` may be set to, and its default. In code points after NFC. */
 export const PASSWORD_MIN_LENGTH = 8;
-/** In code points, after NFC. */
+/** In code points after NFC. */
 const PASSWORD_MAX_LENGTH = 128;
-/** In UTF-16 units, as sent: bounds the work of normalising before anything is counted. */
+/** In UTF-16 code units as sent. Bounds the work of normalizing, which comes before counting code points. */
 const PASSWORD_MAX_RAW_LENGTH = 1024;
 /** RFC 5321, section 4.5.3.1.3, less the angle brackets. */
 const EMAIL_MAX_LENGTH = 254;
 
 /**
- * A person as a client may know them; chosen field by field, so that no column of the table ever leaks by being added.
+ * What a client may know about a user, listed field by field so that adding a column to the table exposes nothing.
  * `createdAt` is an ISO 8601 string in UTC.
  */
 export const userSchema = z.object({
@@ -21,12 +21,12 @@ export const userSchema = z.object({
 });
 export type User = z.infer<typeof userSchema>;
 
-/** What register, login and refresh answer. The refresh token is not in it: it travels in an HTTP-only cookie. */
+/** What register, login and refresh return. The refresh token is not part of it: it travels in an HTTP-only cookie. */
 export const grantSchema = z.object({
   accessToken: z.string().min(1),
-  /** Seconds from now. A duration, so that the client need not trust its own clock. */
+  /** In seconds from now. A duration rather than a date, because the client's clock may be wrong. */
   expiresIn: z.number().positive(),
-  /** Not secret. The generation orders the grants of a session without a clock. */
+  /** Not secret. The generation orders the grants of one session without relying on a clock. */
   session: z.object({ id: z.string().min(1), generation: z.number().int().positive() }),
   user: userSchema,
 });
@@ -44,46 +44,49 @@ const email = z
   .trim()
   .min(1, { error: 'Enter your email.', abort: true })
   .max(EMAIL_MAX_LENGTH, { error: `Use at most ${EMAIL_MAX_LENGTH} characters.`, abort: true })
-  // Before lower-casing, which turns some letters from beyond ASCII into ASCII ones (the Kelvin sign into k).
+  // Before lower-casing, which maps some non-ASCII letters to ASCII ones (the Kelvin sign to k).
   .regex(/^[\x21-\x7e]*$/, { error: 'Use only plain letters, digits and signs, without spaces.', abort: true })
   .toLowerCase()
   .pipe(z.email('Enter an email like name@example.com.'));
 
-/** Where a password is given, not set: only bounded, so that a policy that grew stricter locks nobody out. */
-const givenPassword = z
+/** A password to be checked, not set. Bounded in length only, so that a stricter policy never locks anybody out. */
+const existingPassword = z
   .string('Enter your password.')
   .min(1, 'Enter your password.')
   .max(PASSWORD_MAX_RAW_LENGTH, `Use at most ${PASSWORD_MAX_LENGTH} characters.`);
 
 /**
- * Where a password is set.
- * @param minLength in code points, after NFC; the server's setting, where it is known
+ * A password to be set, as far as form and server can both judge it; the server adds its own rules (passwords/policy.ts).
+ * @param minLength in code points after NFC: the server's setting
  */
 export const newPassword = (minLength = PASSWORD_MIN_LENGTH) =>
-  givenPassword.superRefine((password, ctx) => {
-    // A lone surrogate has no UTF-8 form, so two such passwords would hash alike.
+  existingPassword.superRefine((password, ctx) => {
+    // A lone surrogate has no UTF-8 encoding: all of them would be hashed as the same replacement character.
     if (!password.isWellFormed()) return ctx.addIssue('This contains a character that cannot be stored.');
     const length = Array.from(password.normalize('NFC')).length;
     if (length < minLength) ctx.addIssue(`Use at least ${minLength} characters.`);
     if (length > PASSWORD_MAX_LENGTH) ctx.addIssue(`Use at most ${PASSWORD_MAX_LENGTH} characters.`);
   });
 
-/** The input of `auth.register` and of its form, for a server that accepts passwords from `minLength` code points on. */
+/** What is wrong with a password that is its owner's email or username in any case; undefined if it is neither. */
+export function ownNameProblem(password: string, owner: { username: string; email: string }): string | undefined {
+  const isOwnName = [owner.email, owner.username].some((name) => name.toLowerCase() === password.toLowerCase());
+  return isOwnName ? 'Choose a password that is not your email or username.' : undefined;
+}
+
+/**
+ * The input of `auth.register` and of its form.
+ * @param minLength of the password, in code points after NFC: the server's setting
+ */
 export const registerInputFor = (minLength: number) =>
-  z
-    .strictObject({ username, email, password: newPassword(minLength) })
-    .superRefine(({ username, email, password }, ctx) => {
-      const lowered = password.toLowerCase();
-      if (lowered === email || lowered === username.toLowerCase())
-        ctx.addIssue({
-          code: 'custom',
-          path: ['password'],
-          message: 'Choose a password that is not your email or username.',
-        });
-    });
+  z.strictObject({ username, email, password: newPassword(minLength) }).superRefine((input, ctx) => {
+    const message = ownNameProblem(input.password, input);
+    if (message !== undefined) ctx.addIssue({ code: 'custom', path: ['password'], message });
+  });
+
 export const registerInput = registerInputFor(PASSWORD_MIN_LENGTH);
 export type RegisterInput = z.infer<typeof registerInput>;
 
 /** The input of `auth.login` and of its form. */
-export const loginInput = z.strictObject({ email, password: givenPassword });
+export const loginInput = z.strictObject({ email, password: existingPassword });
 export type LoginInput = z.infer<typeof loginInput>;

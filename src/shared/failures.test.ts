@@ -1,14 +1,15 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, expectTypeOf, it } from 'vitest';
 import {
-  failureOf,
+  failureField,
   failureMessage,
+  failureOf,
   sessionEndMessage,
   sessionEndReasons,
   type Failure,
   type FailureCode,
 } from './failures.ts';
 
-/** One of each, so that a code that is added and not thought of here is a type error. */
+/** One of each code; a missing one is a type error. */
 const examples: { [Code in FailureCode]: Extract<Failure, { code: Code }> } = {
   invalid_input: { code: 'invalid_input', fields: { email: ['Enter your email.'] } },
   username_taken: { code: 'username_taken' },
@@ -27,20 +28,20 @@ const examples: { [Code in FailureCode]: Extract<Failure, { code: Code }> } = {
 };
 
 describe.each(Object.values(examples))('$code', (failure) => {
-  test('is read from the error that carries it, as it travels', () => {
+  it('is read from the error that carries it, after a round trip as JSON', () => {
     const error = JSON.parse(JSON.stringify({ data: { code: 'ANY', httpStatus: 400, failure } })) as unknown;
     expect(failureOf(error)).toEqual(failure);
   });
 
-  test('has a sentence, which says nothing of codes', () => {
+  it('has a message without jargon', () => {
     const sentence = failureMessage(failure);
     expect(sentence).toMatch(/^[A-Z].*[.]$/);
     expect(sentence).not.toMatch(/_|undefined|null|NaN|token/i);
   });
 });
 
-describe('an error without a failure that we know', () => {
-  test.each([
+describe('an error without a known failure', () => {
+  it.each([
     undefined,
     null,
     'text',
@@ -53,6 +54,8 @@ describe('an error without a failure that we know', () => {
     { data: { failure: null } },
     { data: { failure: 'session_ended' } },
     { data: { failure: { code: 'unheard_of' } } },
+    { data: { failure: { code: 'toString' } } },
+    { data: { failure: { code: ['email_taken'] } } },
     { data: { failure: { code: 'session_ended' } } },
     { data: { failure: { code: 'session_ended', reason: 'boredom' } } },
     { data: { failure: { code: 'rate_limited' } } },
@@ -61,34 +64,47 @@ describe('an error without a failure that we know', () => {
     { data: { failure: { code: 'invalid_input' } } },
     { data: { failure: { code: 'invalid_input', fields: { email: 'x' } } } },
     { failure: { code: 'username_taken' } },
-  ])('%j carries none', (error) => {
+  ])('yields none: %j', (error) => {
     expect(failureOf(error)).toBeUndefined();
   });
 });
 
-test('fields that a newer server adds do not matter', () => {
-  expect(failureOf({ data: { failure: { code: 'email_taken', hint: 'x' } } })).toEqual({ code: 'email_taken' });
-});
+describe('failures', () => {
+  it('may carry details that a newer server adds', () => {
+    expect(failureOf({ data: { failure: { code: 'email_taken', hint: 'x' } } })).toEqual({ code: 'email_taken' });
+  });
 
-test('every end of a session has its sentence, and the ways of not having one share theirs', () => {
-  const sentences = sessionEndReasons.map((reason) => failureMessage({ code: 'session_ended', reason }));
-  expect(sentences).toEqual(sessionEndReasons.map(sessionEndMessage));
-  expect(new Set(sentences).size).toBe(sessionEndReasons.length - 1);
-  expect(sessionEndMessage('none')).toBe(sessionEndMessage('invalid'));
-  expect(sessionEndMessage('reused')).toContain('change your password');
-});
+  it('have the types of their details', () => {
+    expectTypeOf<Extract<Failure, { code: 'email_taken' }>>().toEqualTypeOf<{ code: 'email_taken' }>();
+    expectTypeOf<Extract<Failure, { code: 'rate_limited' }>['retryAfter']>().toEqualTypeOf<number>();
+  });
 
-test.each([
-  [0, 'a second'],
-  [0.2, 'a second'],
-  [1, 'a second'],
-  [1.1, '2 seconds'],
-  [59, '59 seconds'],
-  [59.5, 'a minute'],
-  [60, 'a minute'],
-  [61, '2 minutes'],
-  [3_600, '60 minutes'],
-])('%d seconds to wait are said as: %s', (retryAfter, words) => {
-  for (const code of ['rate_limited', 'overloaded'] as const)
-    expect(failureMessage({ code, retryAfter })).toContain(`in ${words}.`);
+  it('name the form field that they are about', () => {
+    expect(failureField({ code: 'username_taken' })).toBe('username');
+    expect(failureField({ code: 'email_taken' })).toBe('email');
+    expect(failureField({ code: 'invalid_credentials' })).toBeUndefined();
+  });
+
+  it('have a message for each end of a session', () => {
+    const messages = sessionEndReasons.map((reason) => failureMessage({ code: 'session_ended', reason }));
+    expect(messages).toEqual(sessionEndReasons.map(sessionEndMessage));
+    expect(new Set(messages).size).toBe(sessionEndReasons.length - 1);
+    expect(sessionEndMessage('none')).toBe(sessionEndMessage('invalid'));
+    expect(sessionEndMessage('reused')).toContain('change your password');
+  });
+
+  it.each([
+    [0, 'a second'],
+    [0.2, 'a second'],
+    [1, 'a second'],
+    [1.1, '2 seconds'],
+    [59, '59 seconds'],
+    [59.5, 'a minute'],
+    [60, 'a minute'],
+    [61, '2 minutes'],
+    [3_600, '60 minutes'],
+  ])('say a wait of %d seconds as: %s', (retryAfter, words) => {
+    for (const code of ['rate_limited', 'overloaded'] as const)
+      expect(failureMessage({ code, retryAfter })).toContain(`in ${words}.`);
+  });
 });

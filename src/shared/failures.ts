@@ -4,79 +4,116 @@ import { z } from 'zod';
 export const sessionEndReasons = ['none', 'invalid', 'expired', 'revoked', 'reused'] as const;
 export type SessionEndReason = (typeof sessionEndReasons)[number];
 
+/** `never` stands for no details, which adds nothing to a failure's type. */
+type Infer<Shape extends z.ZodRawShape> = [Shape] extends [never]
+  ? unknown
+  : { [Name in keyof Shape]: z.infer<Shape[Name]> };
+
+/** Gives one entry of the table its types: `message` takes what `details` describes. */
+function define<const TrpcCode extends string, const Details extends z.ZodRawShape = never>(definition: {
+  /** The tRPC error code, which decides the HTTP status. */
+  trpcCode: TrpcCode;
+  /** What travels beside the code. */
+  details?: Details;
+  /** The form field that the failure is about, to show the message at. */
+  field?: string;
+  /** For a person: one plain sentence, saying what to do if anything can be done. */
+  message: string | ((details: Infer<Details>) => string);
+}) {
+  return definition;
+}
+
+/** In seconds. */
 const retryAfter = z.number().nonnegative();
+const logIn = 'Please log in to continue.';
+const reload = 'The server did not understand this page. Please reload it.';
 
 /**
- * Every outcome of a call that is expected to go wrong, as it travels in `error.data.failure`.
- * Codes are the contract, sentences are the client's: see `failureMessage`.
+ * Every way in which a call is expected to fail. The one place to add a failure: its type, its schema, its HTTP status and
+ * its message follow. Codes are part of the API; messages are not.
  */
-const failureSchema = z.discriminatedUnion('code', [
-  z.object({ code: z.literal('invalid_input'), fields: z.record(z.string(), z.array(z.string())) }),
-  z.object({ code: z.literal('username_taken') }),
-  z.object({ code: z.literal('email_taken') }),
-  z.object({ code: z.literal('invalid_credentials') }),
-  z.object({ code: z.literal('access_token_missing') }),
-  z.object({ code: z.literal('access_token_expired') }),
-  z.object({ code: z.literal('access_token_invalid') }),
-  z.object({ code: z.literal('session_ended'), reason: z.enum(sessionEndReasons) }),
-  /** `retryAfter` in seconds. */
-  z.object({ code: z.literal('rate_limited'), retryAfter }),
-  /** `retryAfter` in seconds. */
-  z.object({ code: z.literal('overloaded'), retryAfter }),
-  z.object({ code: z.literal('origin_not_allowed') }),
-  z.object({ code: z.literal('payload_too_large') }),
-  z.object({ code: z.literal('batch_refused') }),
-  z.object({ code: z.literal('unsupported_content') }),
-]);
-export type Failure = z.infer<typeof failureSchema>;
-export type FailureCode = Failure['code'];
+export const failures = {
+  invalid_input: define({
+    trpcCode: 'BAD_REQUEST',
+    details: { fields: z.record(z.string(), z.array(z.string())) },
+    message: 'Please check what you have entered.',
+  }),
+  username_taken: define({ trpcCode: 'CONFLICT', field: 'username', message: 'This username is already taken.' }),
+  email_taken: define({
+    trpcCode: 'CONFLICT',
+    field: 'email',
+    message: 'There is already an account with this email.',
+  }),
+  invalid_credentials: define({ trpcCode: 'UNAUTHORIZED', message: 'Email or password is wrong.' }),
+  access_token_missing: define({ trpcCode: 'UNAUTHORIZED', message: logIn }),
+  access_token_expired: define({ trpcCode: 'UNAUTHORIZED', message: logIn }),
+  access_token_invalid: define({ trpcCode: 'UNAUTHORIZED', message: logIn }),
+  session_ended: define({
+    trpcCode: 'UNAUTHORIZED',
+    details: { reason: z.enum(sessionEndReasons) },
+    message: ({ reason }) => sessionEndMessage(reason),
+  }),
+  rate_limited: define({
+    trpcCode: 'TOO_MANY_REQUESTS',
+    details: { retryAfter },
+    message: (details) => `Too many attempts. Please try again in ${inWords(details.retryAfter)}.`,
+  }),
+  overloaded: define({
+    trpcCode: 'SERVICE_UNAVAILABLE',
+    details: { retryAfter },
+    message: (details) => `We are very busy right now. Please try again in ${inWords(details.retryAfter)}.`,
+  }),
+  origin_not_allowed: define({ trpcCode: 'FORBIDDEN', message: 'This page may not use this server.' }),
+  payload_too_large: define({ trpcCode: 'PAYLOAD_TOO_LARGE', message: 'That is more than we can take at once.' }),
+  batch_refused: define({ trpcCode: 'BAD_REQUEST', message: reload }),
+  unsupported_content: define({ trpcCode: 'UNSUPPORTED_MEDIA_TYPE', message: reload }),
+};
+
+type Failures = typeof failures;
+export type FailureCode = keyof Failures;
+
+type Flatten<Type> = { [Name in keyof Type]: Type[Name] };
+type FailureByCode = { [Code in FailureCode]: Flatten<{ code: Code } & Infer<NonNullable<Failures[Code]['details']>>> };
+
+/** An expected failure as it travels in `error.data.failure`: its code and what belongs to it. */
+export type Failure = FailureByCode[FailureCode];
+
+/** An entry, whatever its code. The table pairs each message with its own details; TypeScript cannot follow that by index. */
+interface Definition {
+  details?: z.ZodRawShape;
+  field?: string;
+  message: string | ((details: Failure) => string);
+}
+const definitionOf = (code: FailureCode) => failures[code] as Definition;
 
 /**
- * The failure that an error of a tRPC call carries, if it carries one that we know.
- * @param error anything that was thrown or handed to an error callback
+ * The failure that a tRPC call's error carries.
+ * @param error anything that was thrown or passed to an error callback
+ * @returns undefined if there is none, or none that this version knows
  */
 export function failureOf(error: unknown): Failure | undefined {
-  const data = (error as { data?: { failure?: unknown } | null } | null | undefined)?.data;
-  return failureSchema.safeParse(data?.failure).data;
+  const data = (error as { data?: { failure?: { code?: unknown } | null } | null } | null | undefined)?.data;
+  const code = data?.failure?.code;
+  if (typeof code !== 'string' || !Object.hasOwn(failures, code)) return undefined;
+  const schema = z.object({ code: z.literal(code), ...definitionOf(code as FailureCode).details });
+  return schema.safeParse(data?.failure).data as Failure | undefined;
 }
 
-/** What a person reads. One plain sentence per failure, saying what to do where there is something to do. */
+/** What to tell a person about a failure. */
 export function failureMessage(failure: Failure): string {
-  switch (failure.code) {
-    case 'invalid_input':
-      return 'Please check what you have entered.';
-    case 'username_taken':
-      return 'This username is already taken.';
-    case 'email_taken':
-      return 'There is already an account with this email.';
-    case 'invalid_credentials':
-      return 'Email or password is wrong.';
-    case 'access_token_missing':
-    case 'access_token_expired':
-    case 'access_token_invalid':
-      return 'Please log in to continue.';
-    case 'session_ended':
-      return sessionEndMessage(failure.reason);
-    case 'rate_limited':
-      return `Too many attempts. Please try again in ${inWords(failure.retryAfter)}.`;
-    case 'overloaded':
-      return `We are very busy right now. Please try again in ${inWords(failure.retryAfter)}.`;
-    case 'origin_not_allowed':
-      return 'This page may not use this server.';
-    case 'payload_too_large':
-      return 'That is more than we can take at once.';
-    case 'batch_refused':
-    case 'unsupported_content':
-      return 'The server did not understand this page. Please reload it.';
-  }
+  const { message } = definitionOf(failure.code);
+  return typeof message === 'string' ? message : message(failure);
 }
 
-/** What a person reads on the login page when their session has ended. */
+/** The name of the form field that a failure is about, if it is about one. */
+export const failureField = (failure: Failure): string | undefined => definitionOf(failure.code).field;
+
+/** What to tell a person on the login page when their session has ended. */
 export function sessionEndMessage(reason: SessionEndReason): string {
   switch (reason) {
     case 'none':
     case 'invalid':
-      return 'Please log in to continue.';
+      return logIn;
     case 'expired':
       return 'You were away for a while, so we logged you out. Please log in again.';
     case 'revoked':

@@ -1,17 +1,17 @@
-import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openSqlite, type SqliteDatabase } from '../db/sqlite.ts';
 import { createAccounts } from './accounts.ts';
 import { createPasswords } from './passwords/hash.ts';
 import { sqliteStore } from './store/sqlite/auth-store.ts';
 import type { AuthStore } from './store/auth-store.ts';
 
-// Threads and locks take their time on a machine that is busy with other tests.
+// Hashing threads are slow to start on a busy machine.
 vi.setConfig({ testTimeout: 30_000 });
 
 const NOW = Date.UTC(2030, 0, 1);
-const onBadHash = vi.fn<() => void>();
-const passwords = createPasswords({ cost: 4, threads: 1, onBadHash });
-const stronger = createPasswords({ cost: 5, threads: 1, onBadHash });
+const onMalformedHash = vi.fn<() => void>();
+const passwords = createPasswords({ cost: 4, threads: 1, onMalformedHash });
+const stronger = createPasswords({ cost: 5, threads: 1, onMalformedHash });
 afterAll(() => Promise.all([passwords.close(), stronger.close()]));
 
 let database: SqliteDatabase;
@@ -34,9 +34,10 @@ const busy = {
 };
 
 describe('creating an account', () => {
-  test('answers the person as a client may know them, and stores the hash only', async () => {
+  it('returns the public user and stores only the hash', async () => {
     const created = await accounts().create(anna);
     expect(created).toEqual({
+      kind: 'user',
       user: { id: expect.any(String), username: 'Anna', email: anna.email, createdAt: '2030-01-01T00:00:00.000Z' },
     });
     const stored = await store.findAccountByEmail(anna.email);
@@ -44,31 +45,65 @@ describe('creating an account', () => {
     expect(database.db.$client.serialize().includes(anna.password)).toBe(false);
   });
 
-  test.each(['password1', 'PASSWORD1', '12345678', 'Iloveyou'])('refuses %s: many people use it', async (password) => {
+  it.each(['password1', 'PASSWORD1', '12345678', 'Iloveyou'])('refuses the common password %s', async (password) => {
     const { failure } = (await accounts().create({ ...anna, password })) as { failure: unknown };
     expect(failure).toEqual({ code: 'invalid_input', fields: { password: [expect.stringMatching(/many people/i)] } });
     expect(await store.findAccountByEmail(anna.email)).toBeUndefined();
   });
 
-  test('asks for the length that was set, in characters as people count them', async () => {
+  it('applies the configured minimum length, in code points', async () => {
     const strict = accounts({ passwordMinLength: 12 });
-    const refused = { failure: { code: 'invalid_input', fields: { password: ['Use at least 12 characters.'] } } };
+    const refused = {
+      kind: 'failed',
+      failure: { code: 'invalid_input', fields: { password: ['Use at least 12 characters.'] } },
+    };
     expect(await strict.create({ ...anna, password: 'qzjx vwpk 1' })).toEqual(refused);
     expect(await strict.create({ ...anna, password: '😀'.repeat(11) })).toEqual(refused);
     expect(await strict.create({ ...anna, password: 'qzjx vwpk 12' })).toHaveProperty('user');
   });
 
-  test('says what is taken', async () => {
+  it('says which of username and email is taken', async () => {
     await accounts().create(anna);
     expect(await accounts().create({ ...anna, email: 'other@example.com' })).toEqual({
+      kind: 'failed',
       failure: { code: 'username_taken' },
     });
-    expect(await accounts().create({ ...anna, username: 'other' })).toEqual({ failure: { code: 'email_taken' } });
+    expect(await accounts().create({ ...anna, username: 'other' })).toEqual({
+      kind: 'failed',
+      failure: { code: 'email_taken' },
+    });
   });
 
-  test('when there is too much to hash creates nothing', async () => {
+  it('does not hash a password for a username or email that is taken', async () => {
+    await accounts().create(anna);
+    const hash = vi.spyOn(passwords, 'hash');
+    expect(await accounts().prepare({ ...anna, username: 'ANNA' })).toMatchObject({
+      failure: { code: 'username_taken' },
+    });
+    expect(await accounts().prepare({ ...anna, username: 'other' })).toMatchObject({
+      failure: { code: 'email_taken' },
+    });
+    expect(hash).not.toHaveBeenCalled();
+    hash.mockRestore();
+  });
+
+  it('finds a username that was taken while the password was hashed', async () => {
+    const meanwhile = { ...anna, email: 'other@example.com' };
+    const overtaken = accounts({
+      passwords: {
+        ...passwords,
+        async hash(password, network) {
+          await accounts().create(meanwhile);
+          return passwords.hash(password, network);
+        },
+      },
+    });
+    expect(await overtaken.create(anna)).toEqual({ kind: 'failed', failure: { code: 'username_taken' } });
+  });
+
+  it('creates nothing when overloaded', async () => {
     const crowded = accounts({ passwords: { ...passwords, ...busy } });
-    expect(await crowded.create(anna)).toEqual({ failure: { code: 'overloaded', retryAfter: 5 } });
+    expect(await crowded.create(anna)).toEqual({ kind: 'failed', failure: { code: 'overloaded', retryAfter: 5 } });
     expect(await store.findAccountByEmail(anna.email)).toBeUndefined();
   });
 });
@@ -76,15 +111,18 @@ describe('creating an account', () => {
 describe('checking a password', () => {
   beforeEach(() => accounts().create(anna));
 
-  test('answers whose it is', async () => {
+  it('returns the user', async () => {
     expect(await accounts().checkPassword(login)).toMatchObject({ user: { username: 'Anna' } });
   });
 
-  test('answers the same for a wrong password, an unknown email and a malformed hash, after the same work', async () => {
+  it('answers a wrong password, an unknown email and a malformed hash alike, after the same work', async () => {
     const verify = vi.spyOn(passwords, 'verify');
-    const wrong = { failure: { code: 'invalid_credentials' } };
+    const wrong = { kind: 'failed', failure: { code: 'invalid_credentials' }, email: anna.email };
     expect(await accounts().checkPassword({ ...login, password: 'wrong' })).toEqual(wrong);
-    expect(await accounts().checkPassword({ ...login, email: 'nobody@example.com' })).toEqual(wrong);
+    expect(await accounts().checkPassword({ ...login, email: 'nobody@example.com' })).toEqual({
+      ...wrong,
+      email: 'nobody@example.com',
+    });
     expect(verify).toHaveBeenCalledTimes(2);
     database.db.$client.exec(`update users set password_hash = ''`);
     expect(await accounts().checkPassword(login)).toEqual(wrong);
@@ -92,16 +130,19 @@ describe('checking a password', () => {
     verify.mockRestore();
   });
 
-  test('does not ask for more than was asked for when it was set', async () => {
+  it('accepts a password that today could not be set any more', async () => {
     expect(await accounts({ passwordMinLength: 64 }).checkPassword(login)).toHaveProperty('user');
   });
 
-  test('when there is too much to hash says so, and not that it was wrong', async () => {
+  it('says when it is overloaded, not that the password is wrong', async () => {
     const crowded = accounts({ passwords: { ...passwords, ...busy } });
-    expect(await crowded.checkPassword(login)).toEqual({ failure: { code: 'overloaded', retryAfter: 5 } });
+    expect(await crowded.checkPassword(login)).toEqual({
+      kind: 'failed',
+      failure: { code: 'overloaded', retryAfter: 5 },
+    });
   });
 
-  test('makes the hash anew when the cost has changed, once the password was right', async () => {
+  it('rehashes a correct password when the cost has changed', async () => {
     const raised = accounts({ passwords: stronger });
     await raised.checkPassword({ ...login, password: 'wrong' });
     expect((await store.findAccountByEmail(anna.email))?.passwordHash).toMatch(/^\$2b\$04\$/);
@@ -110,13 +151,13 @@ describe('checking a password', () => {
     expect(await raised.checkPassword(login)).toHaveProperty('user');
   });
 
-  test('leaves the hash alone while its cost is right', async () => {
+  it('keeps a hash whose cost is right', async () => {
     const before = await store.findAccountByEmail(anna.email);
     await accounts().checkPassword(login);
     expect(await store.findAccountByEmail(anna.email)).toEqual(before);
   });
 
-  test('lets a person in though there is too much to hash to make theirs anew', async () => {
+  it('accepts a correct password when there is no capacity to rehash it', async () => {
     const crowded = accounts({ passwords: { ...stronger, hash: busy.hash } });
     expect(await crowded.checkPassword(login)).toHaveProperty('user');
     expect((await store.findAccountByEmail(anna.email))?.passwordHash).toMatch(/^\$2b\$04\$/);

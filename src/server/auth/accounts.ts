@@ -1,19 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { newPassword, type LoginInput, type RegisterInput, type User } from '../../shared/auth.ts';
-import { isCommonPassword } from './passwords/common-passwords.ts';
-import type { Overloaded, Passwords } from './passwords/hash.ts';
+import type { LoginInput, RegisterInput, User } from '../../shared/auth.ts';
+import type { Failure } from '../../shared/failures.ts';
+import type { Passwords } from './passwords/hash.ts';
+import { passwordProblems } from './passwords/policy.ts';
 import type { Failed } from './sessions/sessions.ts';
+import type { Proof } from './sign-in.ts';
 import { toUser, type Account, type AuthStore } from './store/auth-store.ts';
 
-const overloaded = ({ retryAfter }: Overloaded): Failed => ({ failure: { code: 'overloaded', retryAfter } });
+const failed = (failure: Failure): Failed => ({ kind: 'failed', failure });
 
-/** Somebody whose account is still to be created: with their first session, so that there is both or neither. */
-export interface NewPerson {
-  user: User;
-  account: Account;
-}
-
-/** Creating accounts and checking passwords. Neither begins a session: that is sign-in.ts. */
+/** Creates accounts and checks passwords. Neither starts a session: see sign-in.ts. */
 export function createAccounts(options: {
   store: AuthStore;
   passwords: Passwords;
@@ -24,51 +20,56 @@ export function createAccounts(options: {
 }) {
   const { store, passwords, passwordMinLength, clock } = options;
 
-  /** What speaks against a new password beyond what the shared schema can know. */
-  function objectionsTo(password: string): string[] {
-    const parsed = newPassword(passwordMinLength).safeParse(password);
-    if (!parsed.success) return parsed.error.issues.map(({ message }) => message);
-    return isCommonPassword(password) ? ['Many people use this password. Choose another one.'] : [];
-  }
-
   /**
-   * An account as it is to be created, with its password hashed.
-   * @param input as parsed by the shared schema @param network for whom: see address.ts
+   * Checks what is asked for and hashes the password. The account is not stored yet: `signIn` creates it together with its
+   * first session, so that there is never one without the other.
+   * @param input as parsed by the shared schema
+   * @param network for the fair sharing of hashing capacity; see `clientNetwork`
    */
-  async function prepare({ username, email, password }: RegisterInput, network?: string): Promise<NewPerson | Failed> {
-    const objections = objectionsTo(password);
-    if (objections.length > 0) return { failure: { code: 'invalid_input', fields: { password: objections } } };
+  async function prepare(
+    input: RegisterInput,
+    network?: string,
+  ): Promise<{ kind: 'new-account'; account: Account } | Failed> {
+    const { username, email, password } = input;
+    const problems = passwordProblems(password, input, passwordMinLength);
+    if (problems.length > 0) return failed({ code: 'invalid_input', fields: { password: problems } });
+    // Before the expensive hash. Creating the account checks again, for two may ask at once.
+    const taken = await store.findTaken(username, email);
+    if (taken !== undefined) return failed({ code: taken });
     const hashed = await passwords.hash(password, network);
-    if (hashed.kind === 'overloaded') return overloaded(hashed);
+    if (hashed.kind === 'overloaded') return failed({ code: 'overloaded', retryAfter: hashed.retryAfter });
     const account = { id: randomUUID(), username, email, passwordHash: hashed.hash, createdAt: clock() };
-    return { user: toUser(account), account };
+    return { kind: 'new-account', account };
   }
 
   return {
     prepare,
 
-    /** Creates an account that nobody is logged in to. @param input as parsed by the shared schema */
-    async create(input: RegisterInput): Promise<{ user: User } | Failed> {
+    /** Creates an account without signing in. @param input as parsed by the shared schema */
+    async create(input: RegisterInput): Promise<{ kind: 'user'; user: User } | Failed> {
       const prepared = await prepare(input);
-      if ('failure' in prepared) return prepared;
+      if (prepared.kind === 'failed') return prepared;
       const { kind } = await store.createAccount(prepared.account);
-      return kind === 'created' ? { user: prepared.user } : { failure: { code: kind } };
+      return kind === 'created' ? { kind: 'user', user: toUser(prepared.account) } : failed({ code: kind });
     },
 
-    /** The same answer after the same work, whether the email is unknown or the password wrong. */
-    async checkPassword({ email, password }: LoginInput, network?: string): Promise<{ user: User } | Failed> {
+    /**
+     * Verifies an email and password. An unknown email gets the same answer after the same work as a wrong password.
+     * @param network as for `prepare`
+     */
+    async checkPassword({ email, password }: LoginInput, network?: string): Promise<Proof> {
       const account = await store.findAccountByEmail(email);
       const verified = await passwords.verify(password, account?.passwordHash, network);
-      if (verified.kind === 'overloaded') return overloaded(verified);
-      if (verified.kind === 'mismatch' || account === undefined) return { failure: { code: 'invalid_credentials' } };
+      if (verified.kind === 'overloaded') return failed({ code: 'overloaded', retryAfter: verified.retryAfter });
+      if (verified.kind === 'mismatch' || account === undefined)
+        return { ...failed({ code: 'invalid_credentials' }), email };
       if (passwords.needsRehash(account.passwordHash)) {
         const rehashed = await passwords.hash(password, network);
-        // Too busy to do it now: the old hash is still good, and the next login comes past here again.
+        // When overloaded, the old hash remains good until the next login.
         if (rehashed.kind === 'hashed')
           await store.replacePasswordHash(account.id, account.passwordHash, rehashed.hash);
       }
-      return { user: toUser(account) };
+      return { kind: 'user', user: toUser(account) };
     },
   };
 }
-export type Accounts = ReturnType<typeof createAccounts>;

@@ -1,27 +1,31 @@
 import type { Request } from 'express';
-import { isOutage } from '../db/sqlite.ts';
+import { isDatabaseUnavailable } from '../db/errors.ts';
 import type { Logger } from '../log.ts';
-import { networkOf } from './limits/client-network.ts';
+import { clientAddress, clientNetwork } from './limits/client-network.ts';
 
-/** What an operator wants to find again. Refreshing is not among it: that happens all the time. */
-type AuditType =
-  | 'registered'
-  | 'signed_in'
-  | 'sign_in_failed'
-  | 'signed_out'
-  /** A session gave way to another one in the same browser. */
-  | 'ended'
-  /** A session was found to be in two hands, and ended. */
-  | 'reused'
-  /** The first call in a while that a limit refused. */
-  | 'limited'
-  | 'origin_refused';
+/**
+ * What the audit records; a feature adds its own types here. Of a `sampled` type each network causes one event a minute at
+ * most, because anybody could cause any number of them and fill the disk.
+ */
+const AUDIT_TYPES = {
+  registered: 'always',
+  signed_in: 'always',
+  sign_in_failed: 'always',
+  signed_out: 'always',
+  /** A session was replaced by another one in the same browser. */
+  ended: 'always',
+  /** A refresh token was used by two parties, and its session ended. */
+  reused: 'always',
+  limited: 'sampled',
+  origin_refused: 'sampled',
+} as const;
+type AuditType = keyof typeof AUDIT_TYPES;
 
 export interface AuditEvent {
   type: AuditType;
   userId?: string | undefined;
   sessionId?: string | undefined;
-  /** What it was about where that is no account or session of ours: an identifier, a limit, an origin. Never a secret. */
+  /** What the event is about, other than a user or session: an account key or an origin. Never a secret. */
   detail?: string | undefined;
 }
 
@@ -32,49 +36,50 @@ export interface StoredAuditEvent extends AuditEvent {
   userAgent: string | undefined;
 }
 
-/** In characters. */
+/** Of a text that the caller chose. In characters. */
 const TEXT_MAX_LENGTH = 256;
-/** A refusal of one kind from one address is noted once in this time, or an attacker could fill the disk with them. In milliseconds. */
-const REFUSAL_INTERVAL = 60_000;
-/** How many such kinds and addresses are kept apart; past that the oldest is forgotten. */
-const REFUSALS_KEPT = 10_000;
-const REFUSALS: ReadonlySet<AuditType> = new Set<AuditType>(['limited', 'origin_refused']);
+const SAMPLE_INTERVAL_MS = 60_000;
+/** How many pairs of type and network are remembered; beyond that the oldest is forgotten. */
+const SAMPLES_MAX = 10_000;
 
-/** Writes what happened to accounts and sessions into the database and the log. */
+/** Records what happens to accounts and sessions, in the database and the log. Not refreshes, which happen all the time. */
 export function createAudit(options: {
   write: (event: StoredAuditEvent) => Promise<void>;
   log: Logger;
   clock: () => number;
 }) {
   const { write, log, clock } = options;
-  const lastRefusals = new Map<string, number>();
+  const samples = new Map<string, number>();
 
-  function isRepeated(key: string, now: number): boolean {
-    const last = lastRefusals.get(key);
-    if (last !== undefined && now - last < REFUSAL_INTERVAL) return true;
-    lastRefusals.delete(key);
-    lastRefusals.set(key, now);
-    const [oldest] = lastRefusals.keys();
-    if (lastRefusals.size > REFUSALS_KEPT && oldest !== undefined) lastRefusals.delete(oldest);
+  function wasSampled(key: string, now: number): boolean {
+    const last = samples.get(key);
+    if (last !== undefined && now - last < SAMPLE_INTERVAL_MS) return true;
+    samples.delete(key);
+    samples.set(key, now);
+    const [oldest] = samples.keys();
+    if (samples.size > SAMPLES_MAX && oldest !== undefined) samples.delete(oldest);
     return false;
   }
 
   return {
+    /** Never rejects because the database is unavailable: what it records has happened already. */
     async record(request: Request, event: AuditEvent): Promise<void> {
       const at = clock();
-      const detail = event.detail?.slice(0, TEXT_MAX_LENGTH);
-      if (REFUSALS.has(event.type) && isRepeated(`${event.type} ${networkOf(request.ip)}`, at)) return;
-      const userAgent = request.get('user-agent')?.slice(0, TEXT_MAX_LENGTH);
-      const stored = { ...event, detail, at, ip: request.ip?.slice(0, TEXT_MAX_LENGTH), userAgent };
+      if (AUDIT_TYPES[event.type] === 'sampled' && wasSampled(`${event.type} ${clientNetwork(request)}`, at)) return;
+      const stored = {
+        ...event,
+        detail: event.detail?.slice(0, TEXT_MAX_LENGTH),
+        at,
+        ip: clientAddress(request),
+        userAgent: request.get('user-agent')?.slice(0, TEXT_MAX_LENGTH),
+      };
       log.info({ audit: stored }, event.type);
       try {
         await write(stored);
       } catch (error) {
-        // What it reports has happened, and its answer stands. The line above is left of it.
-        if (!isOutage(error)) throw error;
-        log.error({ err: error }, 'An audit event is in the log only.');
+        if (!isDatabaseUnavailable(error)) throw error;
+        log.error({ err: error }, 'Could not write an audit event to the database; it is only in the log');
       }
     },
   };
 }
-export type Audit = ReturnType<typeof createAudit>;

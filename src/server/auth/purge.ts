@@ -1,15 +1,16 @@
-/** Rows removed in one step, so that purging never holds up a request. */
-const BATCH = 200;
+/** Rows deleted in one step. Small, so that purging never delays a request noticeably. */
+const BATCH_ROWS = 200;
 
-/** Removes at most `limit` rows. @returns how many */
-export type PurgeStep = (limit: number) => Promise<number>;
-
-/** Takes steps until nothing is left to remove, and lets requests in between. @returns how many rows */
-export async function purge(step: PurgeStep): Promise<number> {
+/**
+ * Deletes batch by batch until nothing is left to delete, letting requests in between.
+ * @param deleteRows deletes at most `limit` rows and returns how many it deleted
+ * @returns the number of rows deleted in all
+ */
+export async function purge(deleteRows: (limit: number) => Promise<number>): Promise<number> {
   let total = 0;
-  for (let removed = BATCH; removed === BATCH;) {
-    removed = await step(BATCH);
-    total += removed;
+  for (let deleted = BATCH_ROWS; deleted === BATCH_ROWS;) {
+    deleted = await deleteRows(BATCH_ROWS);
+    total += deleted;
     await new Promise((resolve) => {
       setImmediate(resolve);
     });

@@ -1,9 +1,16 @@
-import { mkdtempSync, renameSync, rmSync, writeFileSync, readFileSync, existsSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync, readFileSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { DatabaseUnavailable, openSqlite } from './sqlite.ts';
+import Sqlite from 'better-sqlite3';
+import { sql } from 'drizzle-orm';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DatabaseUnavailable, isDatabaseUnavailable } from './errors.ts';
+import { openSqlite, type SqliteDatabase } from './sqlite.ts';
+import { users } from '../auth/store/sqlite/tables.sqlite.ts';
+
+type Database = SqliteDatabase['db'];
+
+const person = { id: 'a', username: 'a', email: 'a', passwordHash: 'a', createdAt: 0 };
 
 let folder: string;
 beforeEach(() => {
@@ -11,8 +18,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-describe('opening', () => {
-  test('creates the file, its folder and its tables', () => {
+describe('openSqlite', () => {
+  it('creates the file, its folder and its tables', () => {
     const path = join(folder, 'a', 'folder', 'app.db');
     const database = openSqlite(path);
     const tables = database.db.$client.prepare(`select name from sqlite_master where type = 'table'`).pluck().all();
@@ -21,18 +28,18 @@ describe('opening', () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  test('sets what must not be left to defaults', () => {
+  it('sets the pragmas', () => {
     const { db, close } = openSqlite(join(folder, 'app.db'));
     const pragma = (name: string) => db.$client.pragma(name, { simple: true });
     expect(pragma('journal_mode')).toBe('wal');
     expect(pragma('synchronous')).toBe(2);
     expect(pragma('foreign_keys')).toBe(1);
-    // SQLite waits on the thread that answers everybody.
+    // SQLite blocks the only thread while it waits.
     expect(pragma('busy_timeout')).toBeLessThanOrEqual(250);
     close();
   });
 
-  test('keeps what is there, and applies no migration twice', () => {
+  it('keeps existing data, and applies no migration twice', () => {
     const path = join(folder, 'app.db');
     const first = openSqlite(path);
     first.db.$client.exec(`insert into users values ('anna', 'Anna', 'anna@example.com', 'hash', 0)`);
@@ -42,7 +49,7 @@ describe('opening', () => {
     second.close();
   });
 
-  test('can be done by two at once', () => {
+  it('opens a file twice', () => {
     const path = join(folder, 'app.db');
     const both = [openSqlite(path), openSqlite(path)] as const;
     both[0].db.$client.exec(`insert into users values ('anna', 'Anna', 'anna@example.com', 'hash', 0)`);
@@ -50,15 +57,15 @@ describe('opening', () => {
     for (const { close } of both) close();
   });
 
-  test('refuses what is no database, and leaves it as it is', () => {
+  it('refuses a file that is not a database, and leaves it unchanged', () => {
     const path = join(folder, 'notes.txt');
-    const text = 'These are my notes, and they are not a database at all. '.repeat(100);
+    const text = 'These are my notes, and not a database at all. '.repeat(100);
     writeFileSync(path, text);
     expect(() => openSqlite(path)).toThrow();
     expect(readFileSync(path, 'utf8')).toBe(text);
   });
 
-  test('refuses a damaged file', () => {
+  it('refuses a damaged file', () => {
     const path = join(folder, 'app.db');
     const database = openSqlite(path);
     const insert = database.db.$client.prepare(`insert into users values (?, ?, ?, ?, 0)`);
@@ -70,17 +77,17 @@ describe('opening', () => {
     expect(() => openSqlite(path)).toThrow(/damaged|malformed/);
   });
 
-  test('refuses a path that is a folder', () => {
+  it('refuses a folder', () => {
     expect(() => openSqlite(folder)).toThrow();
   });
 });
 
 describe('the tables', () => {
-  test('do not keep the sessions of somebody who was removed', () => {
+  it('delete the sessions of a deleted user', () => {
     const { db, close } = openSqlite(':memory:');
     db.$client.exec(`
       insert into users values ('anna', 'Anna', 'anna@example.com', 'hash', 0);
-      insert into sessions (id, user_id, generation, issued_at, proved, created_at, last_seen_at, expires_at)
+      insert into sessions (id, user_id, generation, issued_at, confirmed, created_at, last_seen_at, expires_at)
         values ('session', 'anna', 1, 0, 0, 0, 0, 1);
       delete from users;
     `);
@@ -88,7 +95,7 @@ describe('the tables', () => {
     close();
   });
 
-  test('have an index for purging and for all sessions of a person', () => {
+  it('have an index for purging, for the sessions of a user and for usernames', () => {
     const { db, close } = openSqlite(':memory:');
     const plan = (query: string) => JSON.stringify(db.$client.prepare(`explain query plan ${query}`).all());
     expect(plan('select id from sessions where issued_at < 1 limit 10')).toContain('sessions_issued_at');
@@ -98,14 +105,14 @@ describe('the tables', () => {
   });
 });
 
-describe('relaxed', () => {
-  test('waits for the disk again afterwards, also where it failed', () => {
-    const { db, relaxed, close } = openSqlite(':memory:');
+describe('withoutFsync', () => {
+  it('restores synchronous = FULL, also after an error', () => {
+    const { db, withoutFsync, close } = openSqlite(':memory:');
     const level = () => db.$client.pragma('synchronous', { simple: true });
-    expect(relaxed(level)).toBe(1);
+    expect(withoutFsync(level)).toBe(1);
     expect(level()).toBe(2);
     expect(() =>
-      relaxed(() => {
+      withoutFsync(() => {
         throw new Error('in between');
       }),
     ).toThrow('in between');
@@ -114,66 +121,86 @@ describe('relaxed', () => {
   });
 });
 
-describe('a verb', () => {
-  test('answers by a promise, whatever it does', async () => {
-    const { verb, close } = openSqlite(':memory:');
-    await expect(verb((a: number, b: number) => a + b)(1, 2)).resolves.toBe(3);
+const addUser = sql`insert into users values ('a', 'a', 'a', 'a', 0)`;
+
+describe('a query', () => {
+  it('rethrows an error that is not the fault of the database', () => {
+    const { db, close } = openSqlite(':memory:');
+    expect(() => db.$client.exec('selec')).toThrow('syntax error');
+    expect(() => db.$client.exec('selec')).not.toThrow(DatabaseUnavailable);
+    const bug = new TypeError('not a function');
+    const run = () =>
+      db.transaction(() => {
+        throw bug;
+      });
+    expect(run).toThrow(bug);
     close();
   });
 
-  test('hands on a fault of ours as it is', async () => {
-    const { db, verb, close } = openSqlite(':memory:');
-    const typo = verb(() => db.$client.exec('selec'));
-    await expect(typo()).rejects.toThrow('syntax error');
-    await expect(typo()).rejects.not.toThrow(DatabaseUnavailable);
-    const own = new TypeError('not a function');
-    await expect(
-      verb(() => {
-        throw own;
-      })(),
-    ).rejects.toBe(own);
-    close();
-  });
-
-  test('says that the database is unavailable where it is full, with what it said', async () => {
-    const { db, verb, close } = openSqlite(join(folder, 'app.db'));
+  it('throws DatabaseUnavailable with its cause when the disk is full', () => {
+    const { db, close } = openSqlite(join(folder, 'app.db'));
     const pages = db.$client.pragma('page_count', { simple: true });
     db.$client.pragma(`max_page_count = ${String(pages)}`);
-    const fill = verb(() => {
-      const insert = db.$client.prepare(`insert into users values (?, ?, ?, ?, 0)`);
-      for (let i = 0; i < 500; i++) insert.run(`id${i}`, `name${i}`, `${i}@example.com`, 'x'.repeat(1_000));
-    });
-    const failed = fill();
-    await expect(failed).rejects.toThrow(DatabaseUnavailable);
-    await expect(failed).rejects.toMatchObject({ cause: { code: 'SQLITE_FULL' } });
+    const fill = () => {
+      for (let i = 0; i < 500; i++)
+        db.insert(users)
+          .values({ ...person, id: `${i}`, username: `${i}`, email: `${i}`, passwordHash: 'x'.repeat(1_000) })
+          .run();
+    };
+    const cause = expect.objectContaining({ code: 'SQLITE_FULL' });
+    expect(fill).toThrow(expect.objectContaining({ name: 'DatabaseUnavailable', cause }));
     close();
   });
 
-  // Was open once: What was confirmed after the file had been deleted was gone at the next start.
-  test.each(['removed', 'replaced'])('confirms nothing once its file was %s', async (how) => {
+  it.each<[string, (db: Database) => unknown]>([
+    ['a statement', (db) => db.run(addUser)],
+    ['a typed statement', (db) => db.insert(users).values(person).run()],
+    ['a prepared statement', (db) => db.insert(users).values(person).prepare().run()],
+    ['a statement with an answer', (db) => db.insert(users).values(person).returning().get()],
+    ['a statement with several answers', (db) => db.insert(users).values(person).returning().all()],
+    ['a transaction', (db) => db.transaction((tx) => tx.run(addUser))],
+    ['a transaction that begins with a write', (db) => db.transaction(() => {}, { behavior: 'immediate' })],
+    ['an awaited query', (db) => db.insert(users).values(person)],
+  ])('throws DatabaseUnavailable from %s while another process holds the lock', async (_name, query) => {
     const path = join(folder, 'app.db');
-    const { db, verb, close } = openSqlite(path);
-    const write = verb(() => db.$client.exec(`insert into users values ('a', 'a', 'a', 'a', 0)`));
-    renameSync(path, `${path}-kept`);
-    if (how === 'replaced') writeFileSync(path, '');
-    await expect(write()).rejects.toThrow(DatabaseUnavailable);
-    expect(db.$client.prepare('select count(*) from users').pluck().get()).toBe(0);
-    if (how === 'replaced') rmSync(path);
-    renameSync(`${path}-kept`, path);
-    await write();
-    close();
-  });
-
-  test('says so, and soon, where another process holds the lock', async () => {
-    const path = join(folder, 'app.db');
-    const { db, verb, close } = openSqlite(path);
-    const blocker = new Database(path);
+    const { db, close } = openSqlite(path);
+    const blocker = new Sqlite(path);
     blocker.exec('BEGIN IMMEDIATE');
-    const write = verb(() => db.$client.exec(`insert into users values ('a', 'a', 'a', 'a', 0)`));
-    await expect(write()).rejects.toMatchObject({ name: 'DatabaseUnavailable', cause: { code: 'SQLITE_BUSY' } });
+    const failed = await Promise.resolve()
+      .then(() => query(db))
+      .catch((error: unknown) => error);
+    expect(isDatabaseUnavailable(failed)).toBe(true);
     blocker.exec('ROLLBACK');
-    await write();
+    await query(db);
     blocker.close();
     close();
+  });
+
+  it('throws DatabaseUnavailable once the database is closed', () => {
+    const { db, close } = openSqlite(':memory:');
+    const prepared = db.select().from(users).prepare();
+    const transaction = db.$client.transaction(() => {});
+    close();
+    const queries = [
+      () => db.select().from(users).all(),
+      () => prepared.get(),
+      () => prepared.all(),
+      () => db.transaction(() => {}),
+      () => transaction(),
+      () => transaction.exclusive(),
+    ];
+    for (const query of queries) expect(query).toThrow(DatabaseUnavailable);
+    const other = openSqlite(':memory:');
+    other.close();
+    expect(() => other.db.transaction(() => {})).toThrow(DatabaseUnavailable);
+  });
+});
+
+describe('isDatabaseUnavailable', () => {
+  it('looks at the causes of an error', () => {
+    const unavailable = new DatabaseUnavailable('locked');
+    expect(isDatabaseUnavailable(new Error('a', { cause: new Error('b', { cause: unavailable }) }))).toBe(true);
+    for (const other of [new Error('locked'), new Error('a', { cause: 'b' }), 'locked', undefined])
+      expect(isDatabaseUnavailable(other)).toBe(false);
   });
 });

@@ -5,70 +5,55 @@ import Database from 'better-sqlite3';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
 import { StartupError } from '../startup-error.ts';
+import { DatabaseUnavailable } from './errors.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../../../drizzle/sqlite', import.meta.url));
-/**
- * How long a statement waits for a lock of another process. In milliseconds. Short: SQLite waits on the one thread that
- * answers everybody.
- */
-const BUSY_TIMEOUT = 250;
-/** Migrating may wait for another instance that is doing it. In milliseconds. */
-const MIGRATION_TIMEOUT = 30_000;
-/** Before it, a checkpoint racing a writer could corrupt the file. */
-const SQLITE_NEEDED = '3.51.3';
-
-/** The database could not be used just now: locked, full, read-only, or gone. Nothing was changed. */
-export class DatabaseUnavailable extends Error {
-  override name = 'DatabaseUnavailable';
-}
+/** How long a statement waits for another process's lock. Short, because SQLite blocks the only thread while it waits. */
+const BUSY_TIMEOUT_MS = 250;
+/** How long migrating waits for another instance that is migrating. */
+const MIGRATION_TIMEOUT_MS = 30_000;
+/** In earlier versions a checkpoint that races with a writer can corrupt the file (https://sqlite.org/wal.html#walresetbug). */
+const MIN_SQLITE_VERSION = '3.51.3';
 
 export type SqliteDatabase = ReturnType<typeof openSqlite>;
 
 /**
- * Opens the database, creates it where there is none, checks its settings, and applies the migrations.
+ * Opens a database: creates it where there is none, verifies it and its settings, and applies the migrations.
  * @param path of the file, or `:memory:`
- * @throws StartupError where the file is no database, is damaged, or cannot be written
+ * @throws StartupError where the file is not a database, is damaged, or cannot be written
  */
 export function openSqlite(path: string) {
   try {
     return open(path);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new StartupError(`The database ${path} cannot be used: ${reason}`, { cause: error });
+    throw new StartupError(`Cannot open the database ${path}: ${reason}`, { cause: error });
   }
 }
 
 function open(path: string) {
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true });
-  const client = new Database(path, { timeout: MIGRATION_TIMEOUT });
+  const client = new Database(path, { timeout: MIGRATION_TIMEOUT_MS });
   try {
-    // FULL: in WAL mode the default of this build, NORMAL, may undo a commit in a power cut, and with it the end of a
-    // session. Only what says so runs with less: see `relaxed`.
     client.pragma('journal_mode = WAL');
+    // NORMAL, the default of this build, lets a power cut undo a commit in WAL mode, such as the end of a session. Writes
+    // that may be undone opt out with `withoutFsync`.
     client.pragma('synchronous = FULL');
     client.pragma('foreign_keys = ON');
-    check(client, path);
+    verify(client, path);
     const db = drizzle(client);
-    migrateAlone(path, () => migrate(db, { migrationsFolder: MIGRATIONS }));
-    client.pragma(`busy_timeout = ${BUSY_TIMEOUT}`);
-    const isThere = presenceOf(path);
+    migrateExclusively(path, () => migrate(db, { migrationsFolder: MIGRATIONS }));
+    client.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    translateErrors(client);
     return {
+      /** Every query through it throws DatabaseUnavailable where the database is to blame. */
       db,
 
-      /** Makes a synchronous function a verb: promise-returning, and rejecting as `guarded` throws. */
-      verb:
-        <Args extends unknown[], Result>(run: (...args: Args) => Result) =>
-        async (...args: Args): Promise<Result> => {
-          if (!isThere())
-            throw new DatabaseUnavailable(`The file ${path} was removed or replaced: start the server anew.`);
-          return guarded(() => run(...args));
-        },
-
       /**
-       * Runs what a power cut may undo without waiting for the disk. Never inside a transaction: there SQLite ignores the
-       * change of `synchronous`.
+       * Runs writes that a power cut may undo, without waiting for the disk. Not inside a transaction, where SQLite ignores
+       * a change of `synchronous`.
        */
-      relaxed<Result>(run: () => Result): Result {
+      withoutFsync<Result>(run: () => Result): Result {
         client.pragma('synchronous = NORMAL');
         try {
           return run();
@@ -77,7 +62,9 @@ function open(path: string) {
         }
       },
 
-      /** Writes the WAL back into the file and closes it. */
+      /** @throws DatabaseUnavailable where the file is no longer the one that was opened */
+      checkFile: fileCheck(path),
+
       close: () => void client.close(),
     };
   } catch (error) {
@@ -86,26 +73,26 @@ function open(path: string) {
   }
 }
 
-function check(client: Database.Database, path: string): void {
+function verify(client: Database.Database, path: string): void {
   const expected = { journal_mode: path === ':memory:' ? 'memory' : 'wal', synchronous: 2, foreign_keys: 1 };
   for (const [pragma, value] of Object.entries(expected)) {
     const actual = client.pragma(pragma, { simple: true });
-    if (actual !== value) throw new Error(`it runs with ${pragma}=${String(actual)} instead of ${value}`);
+    if (actual !== value) throw new Error(`${pragma} is ${String(actual)} and should be ${value}`);
   }
   const version = client.prepare<[], { version: string }>('select sqlite_version() as version').get()?.version ?? '0';
-  if (version.localeCompare(SQLITE_NEEDED, 'en', { numeric: true }) < 0)
-    throw new Error(`SQLite ${SQLITE_NEEDED} or newer is needed, and this is ${version}`);
+  if (version.localeCompare(MIN_SQLITE_VERSION, 'en', { numeric: true }) < 0)
+    throw new Error(`SQLite ${MIN_SQLITE_VERSION} or newer is required, this is ${version}`);
   const state = client.pragma('quick_check(1)', { simple: true });
-  if (state !== 'ok') throw new Error(`it is damaged (${String(state)}). Restore a backup`);
+  if (state !== 'ok') throw new Error(`the file is damaged (${String(state)}). Restore a backup`);
 }
 
 /**
- * Drizzle's migrator takes no lock, so two instances that start at once would apply the same migration twice. It also
- * begins its own transaction, so the lock cannot be one in the same file: it is that of an empty database beside it.
+ * Drizzle's migrator takes no lock, so two instances that start together would apply a migration twice. It opens its own
+ * transaction, so the lock has to be in another file: an empty database next to this one.
  */
-function migrateAlone(path: string, run: () => void): void {
+function migrateExclusively(path: string, run: () => void): void {
   if (path === ':memory:') return run();
-  const lock = new Database(`${path}-migrating`, { timeout: MIGRATION_TIMEOUT });
+  const lock = new Database(`${path}-migrating`, { timeout: MIGRATION_TIMEOUT_MS });
   try {
     lock.exec('BEGIN EXCLUSIVE');
     run();
@@ -114,42 +101,58 @@ function migrateAlone(path: string, run: () => void): void {
   }
 }
 
-/**
- * Whether the file is still the one that was opened. SQLite goes on with one that was deleted, and whatever it confirms from
- * then on is lost.
- */
-function presenceOf(path: string): () => boolean {
-  if (path === ':memory:') return () => true;
-  const { ino } = statSync(path);
+/** SQLite keeps working on a file that was deleted or replaced, and what it commits from then on is lost. */
+function fileCheck(path: string): () => void {
+  if (path === ':memory:') return () => {};
+  const inode = () => statSync(path, { throwIfNoEntry: false })?.ino;
+  const opened = inode();
   return () => {
-    try {
-      return statSync(path).ino === ino;
-    } catch {
-      // Gone, or out of reach: the folder may not be entered any more.
-      return false;
-    }
+    if (inode() !== opened)
+      throw new DatabaseUnavailable(`The database file ${path} was removed or replaced. Restart the server.`);
   };
 }
 
-/** @throws DatabaseUnavailable where the database, not the statement, is at fault */
-export function guarded<Result>(run: () => Result): Result {
-  try {
-    return run();
-  } catch (error) {
-    throw isOutage(error) ? new DatabaseUnavailable('The database is not available.', { cause: error }) : error;
-  }
+/** Makes the driver throw DatabaseUnavailable, so that nobody else needs to know SQLite's codes. */
+function translateErrors(client: Database.Database): void {
+  const translated =
+    <Args extends unknown[], Result>(run: (...args: Args) => Result) =>
+    (...args: Args): Result => {
+      try {
+        return run(...args);
+      } catch (error) {
+        throw isOutage(error) ? new DatabaseUnavailable('The database is unavailable.', { cause: error }) : error;
+      }
+    };
+  const { prepare, transaction } = client;
+  Object.assign(client, {
+    exec: translated(client.exec.bind(client)),
+    pragma: translated(client.pragma.bind(client)),
+    prepare: translated((source: string) => {
+      const statement = prepare.call(client, source);
+      const { run, get, all } = statement;
+      return Object.assign(statement, {
+        run: translated(run.bind(statement)),
+        get: translated(get.bind(statement)),
+        all: translated(all.bind(statement)),
+      });
+    }),
+    // A transaction also fails at its own BEGIN and COMMIT.
+    transaction: translated((run: (...args: unknown[]) => unknown) => {
+      const { default: plain, deferred, immediate, exclusive } = transaction.call(client, run);
+      return Object.assign(translated(plain), {
+        deferred: translated(deferred),
+        immediate: translated(immediate),
+        exclusive: translated(exclusive),
+      });
+    }),
+  });
 }
 
-const OUTAGES = ['BUSY', 'LOCKED', 'FULL', 'IOERR', 'READONLY', 'CANTOPEN', 'CORRUPT', 'NOTADB', 'PROTOCOL'];
+const OUTAGE_CODES = ['BUSY', 'LOCKED', 'FULL', 'IOERR', 'READONLY', 'CANTOPEN', 'CORRUPT', 'NOTADB', 'PROTOCOL'];
 
-/** Whether the database is at fault, and not the statement. */
-export function isOutage(error: unknown): boolean {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof DatabaseUnavailable) return true;
-    if (cause instanceof Database.SqliteError && OUTAGES.some((code) => cause.code.startsWith(`SQLITE_${code}`)))
-      return true;
-    // The connection was closed: the server is shutting down.
-    if (cause instanceof TypeError && cause.message === 'The database connection is not open') return true;
-  }
-  return false;
+function isOutage(error: unknown): boolean {
+  if (error instanceof Database.SqliteError)
+    return OUTAGE_CODES.some((code) => error.code.startsWith(`SQLITE_${code}`));
+  // The server has closed the database and is about to exit.
+  return error instanceof TypeError && error.message === 'The database connection is not open';
 }

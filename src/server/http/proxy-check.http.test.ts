@@ -1,59 +1,72 @@
 import { request } from 'node:http';
-import { expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { testWorld, type World } from '../testing/world.ts';
 
 const warnings = ({ log }: World) =>
   log.map((line) => JSON.parse(line) as { level: number; msg: string }).filter(({ level }) => level === 40);
 
-/** From a browser that was led to `origin`, through proxies that pass on the host. */
-async function come(world: World, origin: string, forwarded: Record<string, string> = {}): Promise<void> {
+/** A call from a page of `origin`, through proxies that pass on the host. @returns the status of its answer */
+function call(world: World, origin: string, headers: Record<string, string> = {}): Promise<number | undefined> {
   const { port } = new URL(world.url);
-  // `fetch` sets Host by itself.
-  await new Promise((resolve, reject) => {
-    const headers = { host: new URL(origin).host, origin, 'content-type': 'application/json', ...forwarded };
-    request({ host: '127.0.0.1', port, path: '/trpc/auth.logout', method: 'POST', headers }, (res) =>
-      res.resume().on('end', resolve),
+  const all = { host: new URL(origin).host, origin, 'content-type': 'application/json', ...headers };
+  // Not `fetch`, which sets Host by itself.
+  return new Promise((resolve, reject) => {
+    request({ host: '127.0.0.1', port, path: '/trpc/auth.logout', method: 'POST', headers: all }, (res) =>
+      res.resume().on('end', () => resolve(res.statusCode)),
     )
       .on('error', reject)
       .end();
   });
 }
 
-test('plain HTTP is said once, with what to set', async () => {
-  await using world = await testWorld();
-  for (let call = 0; call < 3; call += 1) await come(world, 'http://app.example.com');
-  expect(warnings(world).map(({ msg }) => msg)).toEqual([
-    expect.stringMatching(/^A browser came over plain HTTP\..*TRUST_PROXY/),
-  ]);
-});
+describe('proxyCheck', () => {
+  it('warns once about plain HTTP, and says what to set', async () => {
+    await using world = await testWorld();
+    for (let times = 0; times < 3; times += 1) await call(world, 'http://app.example.com');
+    expect(warnings(world).map(({ msg }) => msg)).toEqual([
+      expect.stringMatching(/^A browser connected over plain HTTP\..*TRUST_PROXY/),
+    ]);
+  });
 
-test('HTTPS that ends in a proxy of which nobody has told is said once, with what to set', async () => {
-  await using world = await testWorld();
-  for (let call = 0; call < 3; call += 1)
-    await come(world, 'https://app.example.com', { 'x-forwarded-proto': 'https' });
-  expect(warnings(world).map(({ msg }) => msg)).toEqual([
-    expect.stringMatching(/^A browser came over HTTPS, and this server cannot tell.*TRUST_PROXY/),
-  ]);
-});
+  it('warns once about an HTTPS proxy that is not trusted, and says what to set', async () => {
+    await using world = await testWorld();
+    for (let times = 0; times < 3; times += 1)
+      expect(await call(world, 'https://app.example.com', { 'x-forwarded-proto': 'https' })).toBe(403);
+    expect(warnings(world).map(({ msg }) => msg)).toEqual([
+      expect.stringMatching(/^A browser connected over HTTPS, but .* not trusted.*TRUST_PROXY/),
+    ]);
+  });
 
-test('a proxy that names the port which HTTPS implies is no other host', async () => {
-  await using world = await testWorld();
-  await come(world, 'https://app.example.com', { host: 'app.example.com:443' });
-  expect(warnings(world)).toHaveLength(1);
-});
+  it('recognizes its own host when a proxy names the default port', async () => {
+    await using world = await testWorld();
+    await call(world, 'https://app.example.com', { host: 'app.example.com:443' });
+    expect(warnings(world)).toHaveLength(1);
+  });
 
-test.each([
-  ['HTTPS through a proxy that is known', 'https://app.example.com', { 'x-forwarded-proto': 'https' }, 1, true],
-  ['this machine', 'http://localhost:3000', {}, 0, true],
-  ['development', 'http://app.example.com', {}, 0, false],
-])('nothing is said for %s', async (_, origin, forwarded, trustProxy, production) => {
-  await using world = await testWorld({ trustProxy, production });
-  await come(world, origin, forwarded);
-  expect(warnings(world)).toEqual([]);
-});
+  it.each([
+    ['HTTPS through a trusted proxy', 'https://app.example.com', { 'x-forwarded-proto': 'https' }, 1, true],
+    ['localhost', 'http://localhost:3000', {}, 0, true],
+    ['development', 'http://app.example.com', {}, 0, false],
+  ])('stays silent for %s', async (_, origin, headers, trustProxy, production) => {
+    await using world = await testWorld({ trustProxy, production });
+    expect(await call(world, origin, headers)).toBe(200);
+    expect(warnings(world)).toEqual([]);
+  });
 
-test('nothing is said of another site', async () => {
-  await using world = await testWorld();
-  await world.client().mutate('auth.logout', undefined, { headers: { origin: 'http://evil.example' } });
-  expect(warnings(world)).toEqual([]);
+  it('stays silent about another site', async () => {
+    await using world = await testWorld();
+    await world.client().mutate('auth.logout', undefined, { headers: { origin: 'http://evil.example' } });
+    expect(warnings(world)).toEqual([]);
+  });
+
+  // Regression: answered 500, because the origin of such a URL is "null", which is no URL.
+  it.each(['x:', 'capacitor:', 'file:', 'blob:'])(
+    'leaves an origin with the scheme %s to be refused',
+    async (scheme) => {
+      await using world = await testWorld();
+      const { host } = new URL(world.url);
+      expect(await call(world, 'http://x', { host, origin: `${scheme}//${host}` })).toBe(403);
+      expect(world.log.filter((line) => /"level":[456]0/.test(line))).toEqual([]);
+    },
+  );
 });

@@ -2,30 +2,37 @@ import type { RequestHandler } from 'express';
 import { isSecureOrigin } from '../env.ts';
 import type { Services } from '../services.ts';
 
+const PLAIN_HTTP =
+  'A browser connected over plain HTTP. It drops the session cookie, so nobody stays logged in, and the traffic can be read on its way. Put a proxy that terminates TLS in front, and set TRUST_PROXY to the number of proxies.';
+const UNTRUSTED_PROXY =
+  'A browser connected over HTTPS, but the request arrived here as plain HTTP from a proxy that is not trusted, so it was refused. Set TRUST_PROXY to the number of proxies in front, and have them send X-Forwarded-Proto.';
+
 /**
- * Says in the log, once each, what no setting can show and only a request can: that browsers reach this server in a way
- * in which nobody can stay logged in. In production only. Browsers say in `Origin` how they came.
+ * Warns in the log, once each, about two deployment mistakes with which nobody can stay logged in. No setting reveals them,
+ * only a request does: browsers say in `Origin` how they connected. In production only.
+ *
+ * Comes before the request guard, which refuses the very calls that tell of the second one.
  */
-export function deploymentAdvice({ settings, log }: Services): RequestHandler {
+export function proxyCheck({ settings, log }: Services): RequestHandler {
   const given = new Set<string>();
-  const advise = (advice: string) => {
-    if (given.has(advice)) return;
-    given.add(advice);
-    log.warn(advice);
+  const warnOnce = (warning: string) => {
+    if (given.has(warning)) return;
+    given.add(warning);
+    log.warn(warning);
   };
   return (req, _res, next) => {
-    const origin = settings.production ? URL.parse(req.get('origin') ?? '') : null;
-    // As URLs: a proxy may write the port that the scheme implies, and a browser never does.
-    if (origin !== null && URL.parse(`${origin.protocol}//${req.host}`)?.host === origin.host) {
-      if (!isSecureOrigin(origin.origin))
-        advise(
-          'A browser came over plain HTTP. It drops the cookie, so nobody stays logged in, and anybody on the way can read along. Put a proxy that terminates TLS in front, and set TRUST_PROXY to the number of proxies.',
-        );
-      else if (origin.protocol === 'https:' && !req.secure)
-        advise(
-          'A browser came over HTTPS, and this server cannot tell, so it refuses the call. Set TRUST_PROXY to the number of proxies in front, and have them send X-Forwarded-Proto.',
-        );
+    const origin = settings.production ? webOrigin(req.get('origin')) : undefined;
+    // Compared as URLs: a proxy may write the port that the scheme implies, and a browser never does.
+    if (origin !== undefined && URL.parse(`${origin.protocol}//${req.host}`)?.host === origin.host) {
+      if (!isSecureOrigin(origin.origin)) warnOnce(PLAIN_HTTP);
+      else if (origin.protocol === 'https:' && !req.secure) warnOnce(UNTRUSTED_PROXY);
     }
     next();
   };
+}
+
+/** Undefined for an origin with another scheme: apps send `capacitor://…`, whose origin as a URL is "null". */
+function webOrigin(header: string | undefined): URL | undefined {
+  const url = URL.parse(header ?? '');
+  return url !== null && /^https?:$/.test(url.protocol) ? url : undefined;
 }

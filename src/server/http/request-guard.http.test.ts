@@ -1,7 +1,6 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
-import { describe, expect, test } from 'vitest';
-import { failureOf } from '../../shared/failures.ts';
+import { describe, expect, it } from 'vitest';
 import { testWorld } from '../testing/world.ts';
 
 const CLIENT = 'https://app.example.com';
@@ -10,7 +9,7 @@ const json = { 'content-type': 'application/json' };
 const rowCount = (world: Awaited<ReturnType<typeof testWorld>>) =>
   world.services.db.$client.prepare('select (select count(*) from users) + (select count(*) from sessions) as n').get();
 
-/** Bytes as they are, without a client that would correct them. @returns the first line of the answer */
+/** Sends bytes as they are, without a client that would correct them. @returns the first line of the answer */
 function raw(url: string, bytes: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.end(bytes));
@@ -21,8 +20,8 @@ function raw(url: string, bytes: string): Promise<string> {
   });
 }
 
-describe('content', () => {
-  test.each([
+describe('the check of the content type', () => {
+  it.each([
     ['multipart/form-data; boundary=x', '--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'],
     ['application/octet-stream', '{}'],
     ['application/x-www-form-urlencoded', 'a=b'],
@@ -31,7 +30,7 @@ describe('content', () => {
     ['application/jsonp', '{}'],
     ['application/json; charset=utf-16', '{}'],
     ['application/json, text/plain', '{}'],
-  ])('%s never reaches a procedure', async (type, body) => {
+  ])('keeps %s from every procedure', async (type, body) => {
     await using world = await testWorld();
     const client = world.client();
     await client.register();
@@ -46,7 +45,7 @@ describe('content', () => {
     expect((await client.query('auth.me')).status).toBe(200);
   });
 
-  test('neither does a body without a type, or a compressed one', async () => {
+  it('keeps a body without a type, or a compressed one, from every procedure', async () => {
     await using world = await testWorld();
     const client = world.client();
     await client.register();
@@ -57,8 +56,8 @@ describe('content', () => {
     expect((await client.query('auth.me')).status).toBe(200);
   });
 
-  test.each(['', '{', 'x', '[1,', '"\u0000"', '{"a":1}}', '\ufeff{', '['.repeat(20_000)])(
-    'a body that is no JSON (%j) is invalid input without fields',
+  it.each(['', '{', 'x', '[1,', '"\u0000"', '{"a":1}}', '\ufeff{', '['.repeat(20_000)])(
+    'answers invalid_input to a body that is not JSON (%j)',
     async (body) => {
       await using world = await testWorld();
       const answer = await world.client().mutate('auth.login', undefined, { body });
@@ -67,20 +66,23 @@ describe('content', () => {
     },
   );
 
-  test('a body that is not UTF-8 is invalid input too, and not read as another one', async () => {
+  it('answers invalid_input to a body that is not UTF-8, rather than reading it as another one', async () => {
     await using world = await testWorld();
     const body = Buffer.from('{"email":"a@b.co","password":"\xff\xff\xff\xff\xff\xff\xff\xff"}', 'latin1');
     const answer = await world.client().mutate('auth.login', undefined, { body });
     expect([answer.status, answer.failure]).toEqual([400, { code: 'invalid_input', fields: {} }]);
   });
 
-  test.each(['null', '[]', '"text"', '7', 'true'])('%s is not the input of anything', async (body) => {
-    await using world = await testWorld();
-    const answer = await world.client().mutate('auth.login', undefined, { body });
-    expect([answer.status, answer.failure?.code]).toEqual([400, 'invalid_input']);
-  });
+  it.each(['null', '[]', '"text"', '7', 'true'])(
+    'answers invalid_input to an input that is not an object (%s)',
+    async (body) => {
+      await using world = await testWorld();
+      const answer = await world.client().mutate('auth.login', undefined, { body });
+      expect([answer.status, answer.failure?.code]).toEqual([400, 'invalid_input']);
+    },
+  );
 
-  test('32 KB is the most, also where the procedure would not look at it', async () => {
+  it('refuses a body over 32 KB, even for a procedure without an input', async () => {
     await using world = await testWorld();
     const client = world.client();
     for (const path of ['auth.login', 'auth.logout', 'auth.refresh']) {
@@ -89,7 +91,7 @@ describe('content', () => {
     }
   });
 
-  test('a body without an end is cut off', async () => {
+  it('stops reading a body that does not end', async () => {
     await using world = await testWorld();
     const status = await new Promise((resolve, reject) => {
       const req = request(`${world.url}/trpc/auth.logout`, { method: 'POST', headers: json }, (res) => {
@@ -106,7 +108,7 @@ describe('content', () => {
     expect(status).toBe(413);
   });
 
-  test('names that an object has by nature are names like any other', async () => {
+  it('treats __proto__ and constructor as any other unknown field', async () => {
     await using world = await testWorld();
     const client = world.client();
     for (const body of ['{"__proto__":{"isAdmin":true}}', '{"constructor":{"prototype":{"isAdmin":true}}}']) {
@@ -117,8 +119,8 @@ describe('content', () => {
   });
 });
 
-describe('origin', () => {
-  test.each([
+describe('the check of the origin', () => {
+  it.each([
     'https://evil.test',
     'null',
     'http://localhost:1',
@@ -126,7 +128,7 @@ describe('origin', () => {
     'http://app.example.com',
     'https://app.example.com:444',
     'https://sub.app.example.com',
-  ])('%s may not call, and nothing happens', async (origin) => {
+  ])('refuses a call from %s, which then has no effect', async (origin) => {
     await using world = await testWorld({ clientUrl: CLIENT });
     const client = world.client();
     await client.register();
@@ -144,7 +146,7 @@ describe('origin', () => {
     expect((await client.query('auth.me')).status).toBe(200);
   });
 
-  test("this server's own may, and the client's, with credentials", async () => {
+  it("lets this server's own pages call, and those of CLIENT_URL with credentials", async () => {
     await using world = await testWorld({ clientUrl: CLIENT });
     const client = world.client();
     await client.register();
@@ -157,7 +159,7 @@ describe('origin', () => {
     expect(theirs.headers.get('vary')).toContain('Origin');
   });
 
-  test('a preflight is answered for the client only', async () => {
+  it('answers a preflight of CLIENT_URL only', async () => {
     const ask = (url: string, origin: string) =>
       fetch(`${url}/trpc/auth.refresh`, {
         method: 'OPTIONS',
@@ -174,7 +176,7 @@ describe('origin', () => {
     expect([refused.status, refused.headers.get('access-control-allow-origin')]).toEqual([405, null]);
   });
 
-  test('behind one proxy the origin is the one that the proxy tells', async () => {
+  it('goes by the host that a trusted proxy forwards', async () => {
     await using world = await testWorld({ trustProxy: 1 });
     const headers = { origin: CLIENT, 'x-forwarded-host': 'app.example.com', 'x-forwarded-proto': 'https' };
     expect((await world.client().mutate('auth.logout', undefined, { headers })).status).toBe(200);
@@ -184,19 +186,25 @@ describe('origin', () => {
     await using direct = await testWorld();
     expect((await direct.client().mutate('auth.logout', undefined, { headers })).status).toBe(403);
   });
+
+  it('takes a request without a host for one from no page of ours', async () => {
+    await using world = await testWorld();
+    const post = 'POST /trpc/auth.logout HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 0\r\n';
+    expect(await raw(world.url, `${post}\r\n`)).toBe('HTTP/1.1 200 OK');
+    expect(await raw(world.url, `${post}Origin: http://undefined\r\n\r\n`)).toBe('HTTP/1.1 403 Forbidden');
+  });
+
+  it.each(['/trpc/auth.logout', '/healthz'])('refuses two hosts for %s', async (path) => {
+    await using world = await testWorld();
+    const head = `POST ${path} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 0\r\n`;
+    expect(await raw(world.url, `${head}Host: x\r\nHost: y\r\n\r\n`)).toBe('HTTP/1.1 400 Bad Request');
+  });
 });
 
-test('a request that names no host comes from no page of it', async () => {
-  await using world = await testWorld();
-  const post = 'POST /trpc/auth.logout HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 0\r\n';
-  expect(await raw(world.url, `${post}\r\n`)).toBe('HTTP/1.1 200 OK');
-  expect(await raw(world.url, `${post}Origin: http://undefined\r\n\r\n`)).toBe('HTTP/1.1 403 Forbidden');
-});
-
-describe('batches', () => {
+describe('the check of the batch', () => {
   const calls = (path: string, count: number) => `${Array<string>(count).fill(path).join(',')}?batch=1`;
 
-  test('up to 20 queries', async () => {
+  it('allows up to 20 queries', async () => {
     await using world = await testWorld();
     const client = world.client();
     await client.register();
@@ -206,30 +214,33 @@ describe('batches', () => {
     expect((await client.query(calls('auth.me', 1_000))).failure).toEqual({ code: 'batch_refused' });
   });
 
-  test.each(['auth.register', 'auth.login', 'auth.refresh', 'auth.logout'])('%s travels alone', async (path) => {
-    await using world = await testWorld();
-    const client = world.client();
-    await client.register();
-    const before = rowCount(world);
-    const spellings = [
-      `${path},${path}?batch=1`,
-      `${path},auth.nothing?batch=1`,
-      `auth.me,${path}?batch=1`,
-      `${path}%2C${path}?batch=1`,
-      `/${path},${path}?batch=1`,
-      `./${path},${path}?batch=1`,
-      `${path.replace('.', '%2E')},${path}?batch=1`,
-      `${path},${path}?batch=1&batch=0`,
-    ];
-    for (const spelling of spellings) {
-      const answer = await client.mutate(spelling, {});
-      expect([spelling, answer.failure, answer.setCookie]).toEqual([spelling, { code: 'batch_refused' }, undefined]);
-    }
-    expect(rowCount(world)).toEqual(before);
-    expect((await client.query('auth.me')).status).toBe(200);
-  });
+  it.each(['auth.register', 'auth.login', 'auth.refresh', 'auth.logout'])(
+    'refuses %s in company, however its path is spelled',
+    async (path) => {
+      await using world = await testWorld();
+      const client = world.client();
+      await client.register();
+      const before = rowCount(world);
+      const spellings = [
+        `${path},${path}?batch=1`,
+        `${path},auth.nothing?batch=1`,
+        `auth.me,${path}?batch=1`,
+        `${path}%2C${path}?batch=1`,
+        `/${path},${path}?batch=1`,
+        `./${path},${path}?batch=1`,
+        `${path.replace('.', '%2E')},${path}?batch=1`,
+        `${path},${path}?batch=1&batch=0`,
+      ];
+      for (const spelling of spellings) {
+        const answer = await client.mutate(spelling, {});
+        expect([spelling, answer.failure, answer.setCookie]).toEqual([spelling, { code: 'batch_refused' }, undefined]);
+      }
+      expect(rowCount(world)).toEqual(before);
+      expect((await client.query('auth.me')).status).toBe(200);
+    },
+  );
 
-  test('a batch of one is alone', async () => {
+  it('allows a batch of one', async () => {
     await using world = await testWorld();
     const client = world.client();
     await client.register();
@@ -237,30 +248,30 @@ describe('batches', () => {
     expect([body, setCookie]).toEqual([[{ result: { data: null } }], expect.stringContaining('__Host-refreshToken=;')]);
   });
 
-  test.each<Record<string, string>>([
-    { 'trpc-accept': 'application/jsonl' },
-    { accept: 'text/html, application/jsonl' },
-  ])('what touches the cookie is never streamed (%j)', async (headers) => {
-    await using world = await testWorld();
-    const client = world.client();
-    const { user, password } = await client.register();
-    const before = rowCount(world);
-    for (const path of ['auth.login?batch=1', 'auth.login']) {
-      const answer = await client.mutate(path, { 0: { email: user.email, password } }, { headers });
-      expect([answer.status, answer.failure]).toEqual([400, { code: 'batch_refused' }]);
-    }
-    expect(rowCount(world)).toEqual(before);
-    expect((await client.query('auth.me?batch=1', { headers })).status).toBe(200);
-  });
+  it.each<Record<string, string>>([{ 'trpc-accept': 'application/jsonl' }, { accept: 'text/html, application/jsonl' }])(
+    'never streams a procedure that touches the cookie (%j)',
+    async (headers) => {
+      await using world = await testWorld();
+      const client = world.client();
+      const { user, password } = await client.register();
+      const before = rowCount(world);
+      for (const path of ['auth.login?batch=1', 'auth.login']) {
+        const answer = await client.mutate(path, { 0: { email: user.email, password } }, { headers });
+        expect([answer.status, answer.failure]).toEqual([400, { code: 'batch_refused' }]);
+      }
+      expect(rowCount(world)).toEqual(before);
+      expect((await client.query('auth.me?batch=1', { headers })).status).toBe(200);
+    },
+  );
 });
 
 describe('paths and methods', () => {
-  test('a mutation is a POST and nothing else', async () => {
+  it('allows a mutation by POST only', async () => {
     await using world = await testWorld();
     const client = world.client();
     await client.register();
     for (const method of ['GET', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS', 'PROPFIND', 'TRACE']) {
-      // `fetch` refuses to send some of these.
+      // Raw, because `fetch` refuses to send some of these.
       const line = await raw(
         world.url,
         `${method} /trpc/auth.logout HTTP/1.1\r\nHost: x\r\nCookie: __Host-refreshToken=${client.cookie}\r\nConnection: close\r\n\r\n`,
@@ -271,7 +282,7 @@ describe('paths and methods', () => {
     expect((await client.query('auth.me')).status).toBe(200);
   });
 
-  test.each([
+  it.each([
     ['nothing', 404],
     ['auth', 404],
     ['', 404],
@@ -288,7 +299,7 @@ describe('paths and methods', () => {
     ['auth.me?input=%7B', 401],
     ['auth.me?connectionParams=%7B', 400],
     ['auth.me?input[__proto__][x]=1&batch[]=1', 401],
-  ])('/trpc/%s answers %i in JSON', async (path, status) => {
+  ])('answers /trpc/%s with %i in JSON', async (path, status) => {
     await using world = await testWorld();
     const response = await fetch(`${world.url}/trpc/${path}`);
     expect(response.status).toBe(status);
@@ -297,11 +308,10 @@ describe('paths and methods', () => {
     expect(body.error.data.httpStatus).toBe(status);
   });
 
-  test('a request that is none is refused before it gets here', async () => {
+  it('never sees a request whose length is ambiguous', async () => {
     await using world = await testWorld();
     const post = 'POST /trpc/auth.logout HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
     for (const bytes of [
-      'nonsense\r\n\r\n',
       `${post}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
       `${post}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}`,
       `${post}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n`,
@@ -310,26 +320,27 @@ describe('paths and methods', () => {
   });
 });
 
-test('every answer is not to be stored, says its type and its id, and does not say what answers', async () => {
-  await using world = await testWorld();
-  const client = world.client();
-  await client.register();
-  const ids = new Set<string | null>();
-  for (const answer of [
-    await client.query('auth.me'),
-    await client.query('auth.nothing'),
-    await client.mutate('auth.refresh', undefined, { headers: { origin: 'https://evil.test' } }),
-    await client.mutate('auth.login', undefined, { body: '{' }),
-    await client.query('%E0%A4%A'),
-    await client.mutate('auth.logout'),
-  ]) {
-    expect(answer.headers.get('cache-control')).toBe('no-store');
-    expect(answer.headers.get('content-type')).toContain('application/json');
-    expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
-    expect(answer.headers.get('x-powered-by')).toBeNull();
-    ids.add(answer.headers.get('x-request-id'));
-  }
-  expect(ids.size).toBe(6);
-  expect(ids).not.toContain(null);
-  expect(failureOf({ data: {} })).toBeUndefined();
+describe('every answer', () => {
+  it('is not to be stored, has a type and an id, and does not name the server software', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    await client.register();
+    const ids = new Set<string | null>();
+    for (const answer of [
+      await client.query('auth.me'),
+      await client.query('auth.nothing'),
+      await client.mutate('auth.refresh', undefined, { headers: { origin: 'https://evil.test' } }),
+      await client.mutate('auth.login', undefined, { body: '{' }),
+      await client.query('%E0%A4%A'),
+      await client.mutate('auth.logout'),
+    ]) {
+      expect(answer.headers.get('cache-control')).toBe('no-store');
+      expect(answer.headers.get('content-type')).toContain('application/json');
+      expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
+      expect(answer.headers.get('x-powered-by')).toBeNull();
+      ids.add(answer.headers.get('x-request-id'));
+    }
+    expect(ids.size).toBe(6);
+    expect(ids).not.toContain(null);
+  });
 });

@@ -2,73 +2,73 @@ import { TRPCError } from '@trpc/server';
 import cors from 'cors';
 import type { Request, RequestHandler } from 'express';
 import getRawBody from 'raw-body';
-import { Refusal } from '../errors.ts';
+import { FailureError } from '../errors.ts';
 import { appRouter } from '../router.ts';
 import type { Services } from '../services.ts';
 import type { Meta } from '../trpc.ts';
 
-/** Every body: the largest honest one is a form of three fields. */
-const BODY_LIMIT = '32kb';
+/** For every body: the largest honest one is a form with three fields. */
+const BODY_LIMIT_BYTES = 32 * 1024;
 /** Calls in one request. The client keeps to it; see src/client/api/client.ts. */
 const BATCH_LIMIT = 20;
-/** How long a browser may remember that CLIENT_URL is allowed. In seconds. */
-const PREFLIGHT_MAX_AGE = 600;
+/** How long a browser may remember that CLIENT_URL is allowed. */
+const PREFLIGHT_MAX_AGE_SECONDS = 600;
 
 /**
- * What a request passes before tRPC sees it, in this order. Left to itself tRPC runs a mutation that comes as
- * `multipart/form-data`, which any web page can send here without asking first, and runs any number of calls in a batch.
+ * What a request has to pass before tRPC sees it, in this order. By itself tRPC runs a mutation sent as
+ * `multipart/form-data`, which any website can send here without a preflight, and runs any number of calls in a batch.
  */
-export function door({ settings, audit }: Services): RequestHandler[] {
+export function requestGuard({ settings, audit }: Services): RequestHandler[] {
   const { clientUrl } = settings;
   return [
-    ...(clientUrl === undefined
-      ? []
-      : [
-          forOrigin(
-            clientUrl,
-            cors({
-              origin: clientUrl,
-              credentials: true,
-              methods: ['GET', 'POST'],
-              exposedHeaders: ['Retry-After', 'X-Request-Id'],
-              maxAge: PREFLIGHT_MAX_AGE,
-            }),
-          ),
-        ]),
-    methods,
-    origins(clientUrl, audit),
-    content,
-    body,
-    batches,
+    ...(clientUrl === undefined ? [] : [corsFor(clientUrl)]),
+    checkMethod,
+    checkOrigin(clientUrl, audit),
+    checkContentType,
+    readBody,
+    checkBatch,
   ];
 }
 
-/** Nobody else is told what that origin may do. */
-const forOrigin =
-  (origin: string, handler: RequestHandler): RequestHandler =>
-  (req, res, next) => {
-    res.vary('Origin');
-    return req.get('origin') === origin ? handler(req, res, next) : next();
-  };
+/** A proxy may have routed by one `Host` while we compare origins with the other (RFC 9112, section 3.2). */
+export const refuseSeveralHosts: RequestHandler = (req, _res, next) => {
+  const several = (req.headersDistinct.host?.length ?? 0) > 1;
+  next(several ? new FailureError({ code: 'invalid_input', fields: {} }) : undefined);
+};
 
-const methods: RequestHandler = (req, res, next) => {
+/** Answers only that origin: no other is told what it may do. */
+function corsFor(clientUrl: string): RequestHandler {
+  const handler = cors({
+    origin: clientUrl,
+    credentials: true,
+    methods: ['GET', 'POST'],
+    exposedHeaders: ['Retry-After', 'X-Request-Id'],
+    maxAge: PREFLIGHT_MAX_AGE_SECONDS,
+  });
+  return (req, res, next) => {
+    res.vary('Origin');
+    return req.get('origin') === clientUrl ? handler(req, res, next) : next();
+  };
+}
+
+const checkMethod: RequestHandler = (req, res, next) => {
   if (req.method === 'GET' || req.method === 'POST') return next();
   res.set('Allow', 'GET, POST');
   next(new TRPCError({ code: 'METHOD_NOT_SUPPORTED' }));
 };
 
-const origins =
+const checkOrigin =
   (clientUrl: string | undefined, audit: Services['audit']): RequestHandler =>
   async (req, _res, next) => {
     if (isAllowedOrigin(req, clientUrl)) return next();
     await audit.record(req, { type: 'origin_refused', detail: req.get('origin') });
-    next(new Refusal({ code: 'origin_not_allowed' }));
+    next(new FailureError({ code: 'origin_not_allowed' }));
   };
 
 /**
- * Our own page and the client's may call, and so may what is no browser. Every other page may not, be it of a sibling host,
- * for which SameSite would not help. Browsers send `Origin` with whatever could change something; with the rest they say
- * where it comes from in `Sec-Fetch-Site`, which no page can forge (Fetch Metadata).
+ * Our own pages and those of CLIENT_URL may call, and so may clients that are not browsers. No other page may, not even one
+ * of a sibling subdomain, which SameSite does not stop. Browsers send `Origin` with every request that could change
+ * something, and with the others `Sec-Fetch-Site`, which no page can forge (W3C Fetch Metadata).
  */
 function isAllowedOrigin(req: Request, clientUrl: string | undefined): boolean {
   const origin = req.get('origin');
@@ -81,57 +81,60 @@ function ownOrigin(req: Request): string | undefined {
   return req.host === undefined ? undefined : URL.parse(`${req.protocol}://${req.host}`)?.origin;
 }
 
-/** `application/json`, in UTF-8, not compressed, for whatever has a body; no other type even where there is none. */
-const content: RequestHandler = (req, _res, next) => {
+/** A body must be uncompressed `application/json` in UTF-8. No other type is accepted, even without a body. */
+const checkContentType: RequestHandler = (req, _res, next) => {
   const type = req.get('content-type');
-  const json =
+  const isJson =
     type === undefined ? req.method === 'GET' : /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(type);
-  const plain = /^identity$/i.test(req.get('content-encoding') ?? 'identity');
-  next(json && plain ? undefined : new Refusal({ code: 'unsupported_content' }));
+  const isPlain = /^identity$/i.test(req.get('content-encoding') ?? 'identity');
+  next(isJson && isPlain ? undefined : new FailureError({ code: 'unsupported_content' }));
 };
 
-/** Strict: two passwords that are no UTF-8 would otherwise be read as the same one. */
+/** Strict: otherwise two different passwords that are not UTF-8 would be read as the same one. */
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** No JSON, or no UTF-8. By its code, for a TypeError may be a mistake of ours. */
+/** Not JSON, or not UTF-8. The latter is told by its code, because any other TypeError is a bug of ours. */
 const isMalformed = (error: unknown) =>
   error instanceof SyntaxError || (error as { code?: unknown }).code === 'ERR_ENCODING_INVALID_ENCODED_DATA';
 
 /**
- * Read here for every call: tRPC would not look at the body of a procedure without an input, however large. And not with
- * `express.json`, which reads a body that is too large to its end, if it has one, before it says so.
+ * Reads the body of every call, because tRPC ignores that of a procedure without an input, whatever its size. Not with
+ * `express.json`, which reads a body that is too large to its end, if it has one, before refusing it.
  */
-const body: RequestHandler = async (req, res, next) => {
+const readBody: RequestHandler = async (req, res, next) => {
   if (req.method === 'GET') return next();
   try {
-    const bytes = await getRawBody(req, { limit: BODY_LIMIT, length: req.get('content-length') });
+    const bytes = await getRawBody(req, { limit: BODY_LIMIT_BYTES, length: req.get('content-length') });
     const text = utf8.decode(bytes);
     if (text !== '') JSON.parse(text);
-    // tRPC takes a string as it is.
+    // tRPC parses a string by itself.
     req.body = text === '' ? undefined : text;
     next();
   } catch (error) {
-    // What is left of the body is not read, so nothing can follow it on this connection.
+    // The rest of the body is not read, so no other request can follow on this connection.
     res.set('Connection', 'close');
-    next(isMalformed(error) ? new Refusal({ code: 'invalid_input', fields: {} }) : error);
+    next(isMalformed(error) ? new FailureError({ code: 'invalid_input', fields: {} }) : error);
   }
 };
 
-const batches: RequestHandler = (req, _res, next) => {
+const checkBatch: RequestHandler = (req, _res, next) => {
   const calls = callsOf(req);
-  if (calls === undefined) return next(new Refusal({ code: 'invalid_input', fields: {} }));
-  const alone = calls.paths.some((path) => metaOf(path)?.alone === true);
-  const refused = calls.paths.length > BATCH_LIMIT || (alone && (calls.paths.length > 1 || calls.streamed));
-  next(refused ? new Refusal({ code: 'batch_refused' }) : undefined);
+  if (calls === undefined) return next(new FailureError({ code: 'invalid_input', fields: {} }));
+  const mustBeAlone = calls.paths.some((path) => metaOf(path)?.alone === true);
+  const refused = calls.paths.length > BATCH_LIMIT || (mustBeAlone && (calls.paths.length > 1 || calls.streamed));
+  next(refused ? new FailureError({ code: 'batch_refused' }) : undefined);
 };
 
 function metaOf(path: string): Meta | undefined {
-  // By full path, whatever the nesting of the routers; tRPC types it as they are nested.
+  // Keyed by full path at runtime, while tRPC types it as the routers are nested.
   const procedures = appRouter._def.procedures as unknown as Record<string, { _def: { meta?: Meta } }>;
   return Object.hasOwn(procedures, path) ? procedures[path]?._def.meta : undefined;
 }
 
-/** The calls of a request exactly as tRPC will read them (its `getRequestInfo`), or undefined where it would fail to. */
+/**
+ * Reads the calls of a request exactly as tRPC will (its `getRequestInfo`): any difference would let a call slip past.
+ * @returns undefined where tRPC would fail to read them
+ */
 function callsOf(req: Request): { paths: string[]; streamed: boolean } | undefined {
   const url = URL.parse(req.url, `http://${req.headers.host ?? 'localhost'}`);
   if (url === null || url.username !== '' || url.password !== '') return undefined;

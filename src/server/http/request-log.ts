@@ -10,23 +10,23 @@ interface Notes {
   requestId: string;
   /** The procedures called, as tRPC resolved them: a path can be spelled in many ways. */
   procedures?: string[];
-  /** What went wrong, call by call. */
+  /** The failures, one per failed call. */
   failures: string[];
 }
 
 const notes = new WeakMap<object, Notes>();
 
-/** The id under which the log tells of a request. Undefined for a response that did not come past `requestLog`. */
+/** The id of a request in the log. Undefined if the response did not pass through `requestLog`. */
 export const requestIdOf = (res: object | undefined): string | undefined =>
   res === undefined ? undefined : notes.get(res)?.requestId;
 
 /**
- * One line per request, with nothing in it that the caller wrote but the method: no path, query, header or input. In
- * development only for debugging where it is about a file of the client, of which Vite sends dozens for each page.
+ * Logs one line per request, with nothing from the caller in it but the method: no path, query, header or input. In
+ * development the files of the client, dozens for each page, are logged at debug level.
  */
 export function requestLog({ log, settings }: Pick<Services, 'log' | 'settings'>): RequestHandler {
   return (req, res, next) => {
-    // Ours, never one from outside: that could forge a line or split one.
+    // Always ours: an id from outside could forge or split a line.
     const noted: Notes = { requestId: randomUUID(), failures: [] };
     notes.set(res, noted);
     res.set('X-Request-Id', noted.requestId);
@@ -49,14 +49,11 @@ export function noteProcedures(res: Response, procedures: string[]): void {
   if (noted !== undefined) noted.procedures = procedures;
 }
 
-/**
- * Notes that a call went wrong. What nobody expected is logged here, once, with its cause; an expected failure is an answer
- * like any other.
- */
+/** Notes a failure for the line of its request. An unexpected error is also logged here, once, with its cause. */
 export function noteError(log: Logger, res: Response | undefined, error: TRPCError): void {
   const noted = res && notes.get(res);
   noted?.failures.push(failureFor(error)?.code ?? error.code);
   const unexpected = error.code === 'INTERNAL_SERVER_ERROR' || error.code === 'SERVICE_UNAVAILABLE';
   if (unexpected && error.cause !== undefined)
-    log.error({ requestId: noted?.requestId, err: error.cause }, 'A request failed unexpectedly.');
+    log.error({ requestId: noted?.requestId, err: error.cause }, 'Unexpected error');
 }

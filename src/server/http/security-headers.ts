@@ -2,14 +2,13 @@ import type { RequestHandler } from 'express';
 import helmet from 'helmet';
 import type { Settings } from '../env.ts';
 
-/** In seconds. */
-const ONE_YEAR = 365 * 24 * 60 * 60;
+const ONE_YEAR_SECONDS = 365 * 24 * 60 * 60;
 const SELF = ["'self'"];
 const NONE = ["'none'"];
 
 /**
- * The headers of every answer. In development without a content security policy and HSTS: Vite's hot reload needs inline
- * scripts, and a browser that has once seen HSTS for localhost keeps to it for every other project.
+ * Sets the security headers of every answer. Development has no content security policy, because Vite's hot reload needs
+ * inline scripts, and no HSTS, which a browser would apply to every other project on localhost.
  */
 export function securityHeaders({ production }: Settings): RequestHandler {
   return helmet({
@@ -30,7 +29,7 @@ export function securityHeaders({ production }: Settings): RequestHandler {
         requireTrustedTypesFor: ["'script'"],
       },
     },
-    strictTransportSecurity: production && { maxAge: ONE_YEAR, includeSubDomains: true },
+    strictTransportSecurity: production && { maxAge: ONE_YEAR_SECONDS, includeSubDomains: true },
     referrerPolicy: { policy: 'no-referrer' },
     crossOriginEmbedderPolicy: false,
     xFrameOptions: { action: 'deny' },

@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { install, startProcess, type ServerProcess } from '../testing/process.ts';
 
 const PAGE = '<!doctype html><title>page</title>';
@@ -23,7 +23,7 @@ interface Raw {
   body: string;
 }
 
-/** A request whose target is sent as it stands: a client library would tidy it up. */
+/** Sends the target as it is: a client library would normalize it. */
 function send(method: string, target: string, headers: Record<string, string> = {}): Promise<Raw> {
   const all = { Host: `127.0.0.1:${port}`, Connection: 'close', Accept: 'text/html', ...headers };
   const head = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
@@ -48,7 +48,7 @@ function send(method: string, target: string, headers: Record<string, string> = 
   });
 }
 
-/** What every answer says, whatever it is about. */
+/** The headers of every answer. */
 const ALWAYS: Record<string, RegExp> = {
   'content-security-policy':
     /^default-src 'none';script-src 'self';.*frame-ancestors 'none';base-uri 'none';object-src 'none';require-trusted-types-for 'script'$/,
@@ -69,15 +69,15 @@ function expectSafe({ headers, body }: Raw): void {
     false,
     false,
   ]);
-  // No path of the disk, no stack, no code of a system call.
+  // No path on disk, no stack trace, no system error code.
   expect(body).not.toMatch(/latchkey-|\/src\/|dist\/client|node_modules|\n +at |E[A-Z]{4,}:/);
 }
 
 const page = expect.objectContaining({ status: 200, body: PAGE });
 
-describe('the page', () => {
-  test.each(['/', '/login', '/dashboard?redirectTo=//evil.test', '/a/b/c', '//evil.test/login'])(
-    'is what %s shows, and is asked for anew each time',
+describe('a page', () => {
+  it.each(['/', '/login', '/dashboard?redirectTo=//evil.test', '/a/b/c', '//evil.test/login'])(
+    'is what %s shows, and is revalidated each time',
     async (target) => {
       const answer = await send('GET', target);
       expect(answer).toEqual(page);
@@ -87,7 +87,7 @@ describe('the page', () => {
     },
   );
 
-  test('has files that never change', async () => {
+  it('has assets that may be cached for ever', async () => {
     const answer = await send('GET', '/assets/app-1a2b.js', { Accept: '*/*' });
     expect([answer.status, answer.body, answer.headers.get('cache-control')]).toEqual([
       200,
@@ -97,8 +97,8 @@ describe('the page', () => {
     expectSafe(answer);
   });
 
-  test.each(['HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND'])(
-    'answers %s without harm',
+  it.each(['HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND'])(
+    'answers %s with the usual headers',
     async (method) => {
       for (const target of ['/', '/assets/app-1a2b.js', '/healthz']) {
         const answer = await send(method, target);
@@ -109,8 +109,8 @@ describe('the page', () => {
   );
 });
 
-describe('nothing else is a file', () => {
-  test.each([
+describe('a file', () => {
+  it.each([
     '/../package.json',
     '/../../package.json',
     '/%2e%2e/%2e%2e/package.json',
@@ -124,16 +124,16 @@ describe('nothing else is a file', () => {
     '/dist/client/index.html',
     '/nope.js',
     '/trpc/auth.me/x.css',
-  ])('%s is not there', async (target) => {
+  ])('does not exist outside the built client: %s', async (target) => {
     const answer = await send('GET', target);
     expect([400, 404]).toContain(answer.status);
     expect(answer.body).not.toContain('latchkey"');
     expectSafe(answer);
   });
 
-  // Was open once: What `send` says of a missing file, with its full path, goes out as the message.
-  test.each(['/assets/nope.js', '/assets/', '/assets/app-1a2b.js.map', '/assets/<b>'])(
-    '%s is not there, and the answer does not say where that would be',
+  // Regression: the message of `send` about a missing file, with its full path, was sent to the client.
+  it.each(['/assets/nope.js', '/assets/', '/assets/app-1a2b.js.map', '/assets/<b>'])(
+    'is not found at %s, without revealing where it would be',
     async (target) => {
       const answer = await send('GET', target);
       expect([400, 404]).toContain(answer.status);
@@ -141,41 +141,44 @@ describe('nothing else is a file', () => {
     },
   );
 
-  test.each([
+  it.each([
     '/assets/../index.html',
     '/assets/..%2findex.html',
     '/assets/%2e%2e/%2e%2e/package.json',
     '/assets/%00',
     '/assets/%',
-  ])('%s is not served from beside the assets', async (target) => {
+  ])('outside the assets is not served from %s', async (target) => {
     const answer = await send('GET', target);
     expect([400, 404]).toContain(answer.status);
     expectSafe(answer);
   });
 
-  // Was open once: A name without an extension, such as these, shows the page.
-  test.each(['/.env', '/.git/HEAD', '/.well-known/x'])('%s is no page', async (target) => {
+  // Regression: a name without an extension, such as these, showed the page.
+  it.each(['/.env', '/.git/HEAD', '/.well-known/x'])('that is hidden is not a page: %s', async (target) => {
     expect((await send('GET', target)).status).toBe(404);
   });
 
-  // Was open once: A folder is redirected to itself, with a policy that lacks `frame-ancestors`.
-  test.each(['/assets', '//evil.test/%2e%2e', '/assets//evil.test/..'])('%s redirects nowhere', async (target) => {
-    const answer = await send('GET', target);
-    expect(answer.headers.get('location')).toBeUndefined();
-    expectSafe(answer);
-  });
+  // Regression: a folder was redirected to itself, with a policy that lacked `frame-ancestors`.
+  it.each(['/assets', '//evil.test/%2e%2e', '/assets//evil.test/..'])(
+    'or folder never redirects: %s',
+    async (target) => {
+      const answer = await send('GET', target);
+      expect(answer.headers.get('location')).toBeUndefined();
+      expectSafe(answer);
+    },
+  );
 
-  // Was open once: The error comes as JSON under the type of the file.
-  test.each<[Record<string, string>, number]>([
+  // Regression: the error was JSON with the content type of the file.
+  it.each<[Record<string, string>, number]>([
     [{ Range: 'bytes=999-' }, 416],
     [{ 'If-Match': '"x"' }, 412],
-  ])('%j that cannot be met is answered in JSON', async (headers, status) => {
+  ])('answers in JSON to %j that cannot be met', async (headers, status) => {
     const answer = await send('GET', '/', headers);
     expect(answer.status).toBe(status);
     expect(answer.headers.get('content-type')).toContain('application/json');
   });
 });
 
-test('what all this was, was no surprise to the server', () => {
+it('logs none of these requests as an error', () => {
   expect(server.output()).not.toMatch(/"level":[56]0/);
 });

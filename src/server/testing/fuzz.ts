@@ -3,10 +3,9 @@ import fc from 'fast-check';
 import { appRouter } from '../router.ts';
 import type { World } from './world.ts';
 
-/** No answer within it is a hang. In milliseconds; generous, because what runs it may be slow. */
-const HANG = 20_000;
-/** Inputs in flight at once. */
-const PARALLEL = 16;
+/** Generous, because the machine may be slow. */
+const ANSWER_TIMEOUT_MS = 20_000;
+const MAX_IN_FLIGHT = 16;
 
 const PATHS = [...Object.keys(appRouter._def.procedures), 'auth', 'auth.nothing', '__proto__', '', '.', 'constructor'];
 
@@ -27,7 +26,7 @@ const word = fc.oneof(
   ),
 );
 
-/** Never what creates an account or opens one: nothing that is sent here may write. */
+/** Never valid for registering or logging in: nothing sent here may write. */
 const input = fc.oneof(
   { weight: 3, arbitrary: fc.jsonValue({ maxDepth: 3 }) },
   {
@@ -100,7 +99,7 @@ const path = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom('%', '%E0%A4%A', 'auth%2Eme', '/auth.me', './auth.me', '..%2f..%2fetc') },
 );
 
-/** A request that a client library would send. */
+/** A request that a client library can send. */
 const call = fc.record({
   path,
   query,
@@ -109,7 +108,7 @@ const call = fc.record({
   body,
 });
 
-/** Bytes that no library would send. */
+/** Bytes that no client library sends. */
 const bytes = fc.oneof(
   fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array)),
   fc.tuple(call, fc.nat(), fc.string({ unit: 'binary', maxLength: 5 })).map(([request, at, junk]) => {
@@ -122,37 +121,37 @@ const bytes = fc.oneof(
 const address = fc.ipV4();
 
 /**
- * Sends inputs of every kind to every procedure, and bytes of every kind to the port.
- * @param runs how many of either
- * @throws with the smallest input found that was answered with 500, was not answered, or wrote something
+ * Sends random requests to every procedure, and random bytes to the port.
+ * @param runs the number of each
+ * @throws an Error with the smallest input found that was answered with a 5xx status, not answered, let through, or wrote something
  */
 export async function fuzz(world: World, runs: number): Promise<void> {
   const before = written(world);
-  // Each from another address, or all there is to see would be the limits.
+  // Each from a different address, or only the limits would answer.
   const from = (ip: string) => ({ 'x-forwarded-for': ip });
 
   await inBatches(runs, fc.tuple(call, address), async ([{ path, query, method, headers, body }, ip]) => {
     const response = await fetch(`${world.url}/trpc/${path}${query}`, {
       method,
       headers: { 'content-type': 'application/json', ...headers, ...from(ip) },
-      signal: AbortSignal.timeout(HANG),
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
       ...(method === 'GET' ? {} : { body }),
     });
     const text = await response.text();
-    if (response.status >= 500 && response.status !== 503) throw new Error(`It was answered with ${response.status}.`);
-    if (text.includes('"result":') && !endsNothing(path)) throw new Error('It was let through.');
+    if (response.status >= 500 && response.status !== 503) throw new Error(`Answered with ${response.status}`);
+    if (text.includes('"result":') && !mayPass(path)) throw new Error('The call succeeded');
   });
   await inBatches(runs, bytes, async (sent) => {
     const answer = await exchange(world, sent);
-    if (answer.startsWith('HTTP/1.1 5')) throw new Error(`It was answered with ${answer.slice(0, 60)}`);
+    if (answer.startsWith('HTTP/1.1 5')) throw new Error(`Answered with ${answer.slice(0, 60)}`);
   });
 
-  if ((await fetch(`${world.url}/readyz`)).status !== 200) throw new Error('The server is not well any more.');
-  if (written(world) !== before) throw new Error('Something was written.');
+  if ((await fetch(`${world.url}/readyz`)).status !== 200) throw new Error('The server is no longer ready');
+  if (written(world) !== before) throw new Error('Something was written to the database');
 }
 
-/** Logging out succeeds whatever the state; all else that is sent here is wrong in some way. */
-const endsNothing = (path: string) => path.includes('logout');
+/** Logging out always succeeds; everything else sent here is invalid. */
+const mayPass = (path: string) => path.includes('logout');
 
 const written = ({ services }: World) =>
   JSON.stringify(
@@ -162,25 +161,25 @@ const written = ({ services }: World) =>
   );
 
 async function inBatches<Input>(runs: number, inputs: fc.Arbitrary<Input>, run: (input: Input) => Promise<void>) {
-  const batch = fc.array(inputs, { minLength: 1, maxLength: PARALLEL, size: 'max' });
+  const batch = fc.array(inputs, { minLength: 1, maxLength: MAX_IN_FLIGHT, size: 'max' });
   let left = runs;
-  // Its failures shrink to the one input that matters.
+  // In arrays, so that a failure shrinks to a single input.
   await fc.assert(
     fc.asyncProperty(batch, async (all) => {
       left -= all.length;
       await Promise.all(all.map(run));
     }),
-    { numRuns: Math.ceil(runs / (PARALLEL / 2)) },
+    { numRuns: Math.ceil(runs / (MAX_IN_FLIGHT / 2)) },
   );
-  if (left > runs / 2) throw new Error(`Only ${runs - left} inputs were tried.`);
+  if (left > runs / 2) throw new Error(`Only ${runs - left} inputs were tried`);
 }
 
-/** @returns what the server answered until it closed the connection */
+/** @returns what the server sent until it closed the connection */
 function exchange(world: World, sent: Buffer): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(Number(new URL(world.url).port), '127.0.0.1');
     let text = '';
-    socket.setTimeout(HANG, () => socket.destroy(new Error('It was not answered.')));
+    socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy(new Error('Not answered')));
     socket.on('data', (chunk) => (text += chunk.toString('latin1')));
     socket.on('error', (error: NodeJS.ErrnoException) =>
       error.code === 'ECONNRESET' || error.code === 'EPIPE' ? resolve(text) : reject(error),

@@ -5,23 +5,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** No story here takes as long: it hangs, and is killed, so that its test fails and leaves nothing behind. In milliseconds. */
-const LONGEST_LIFE = 60_000;
+/** A process that runs longer hangs. It is killed, so that its test fails and leaves nothing behind. */
+const MAX_LIFETIME_MS = 60_000;
 
 const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 
-/** Secrets such as an operator would draw. */
+/** Secrets that pass validation. */
 export const secrets = {
   JWT_ACCESS_SECRET: 'q3Vb7xYt0NfKz8Lr2WmPc5Hs9JdGu4Ea',
   JWT_REFRESH_SECRET: 'T6eRk1ZoXw9Bn4MvQy7Ca3Li8Up2FjDs',
 };
 
-/** A copy of the project by links, with a client of its own, so that nothing need have been built. `data/` is made in it. */
+/** A folder with links to the project and a built client of its own, so that tests need no build. `data/` is created there. */
 export interface Installation extends Disposable {
   folder: string;
 }
 
-/** @param client the files of the built client, by path */
+/** @param client the contents of the built client's files, by path */
 export function install(client: Record<string, string> = { 'index.html': '<!doctype html><title>page</title>' }) {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-'));
   for (const name of ['src', 'drizzle', 'node_modules', 'package.json'])
@@ -35,38 +35,33 @@ export function install(client: Record<string, string> = { 'index.html': '<!doct
 }
 
 export interface ServerProcess extends AsyncDisposable {
-  /** Its origin; undefined where it ended without listening. */
+  /** Its origin; undefined if it exited without listening. */
   url: string | undefined;
-  /** All that it has written so far, to both outputs. */
+  /** What it has written to stdout and stderr so far. */
   output(): string;
   signal(signal: NodeJS.Signals): void;
-  /** From now on nobody reads what it writes, and nobody hangs up. */
+  /** Stops reading its stdout without closing it. */
   stopReading(): void;
-  /** The exit code; null where a signal ended it. */
+  /** The exit code; null if a signal killed it. */
   exited: Promise<number | null>;
 }
 
-/** Starts the server as `npm start` does, on a free port, and waits until it listens or has ended. */
+/** Starts the server as `npm start` does, on a free port, and waits until it listens or has exited. */
 export async function startProcess(
   { folder }: Installation,
   settings: Record<string, string> = {},
 ): Promise<ServerProcess> {
   const child = spawn(
     process.execPath,
-    // Or the links would lead back to the project, and to the client that was built there.
-    [
-      '--preserve-symlinks',
-      '--preserve-symlinks-main',
-      '--disable-warning=MODULE_TYPELESS_PACKAGE_JSON',
-      join(folder, 'src/server/main.ts'),
-    ],
+    // Otherwise Node would resolve the links, and serve the client built in the project.
+    ['--preserve-symlinks', '--preserve-symlinks-main', join(folder, 'src/server/main.ts')],
     {
       cwd: folder,
       env: { PORT: '0', BCRYPT_COST: '10', ...secrets, ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
-  const kill = setTimeout(() => child.kill('SIGKILL'), LONGEST_LIFE);
+  const kill = setTimeout(() => child.kill('SIGKILL'), MAX_LIFETIME_MS);
   const exited = once(child, 'close').then(([code]) => {
     clearTimeout(kill);
     return code as number | null;

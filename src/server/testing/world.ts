@@ -7,16 +7,16 @@ import { createHttpServer, serve } from '../http/server.ts';
 import type { Settings } from '../env.ts';
 import { createServices, type Services } from '../services.ts';
 
-/** Settings as in production but for the price of a hash. Durations in milliseconds. */
+/** Production settings, but for the cost of a hash. Durations in milliseconds. */
 const testSettings: Settings = {
   production: true,
   port: 0,
   database: { kind: 'sqlite', path: ':memory:' },
   accessSecrets: ['access secret of the tests, 32 bytes or more'],
   refreshSecrets: ['refresh secret of the tests, 32 bytes or more'],
-  accessTokenLifetime: 15 * 60_000,
-  refreshTokenLifetime: 7 * 24 * 60 * 60_000,
-  sessionMaxAge: 30 * 24 * 60 * 60_000,
+  accessTokenLifetimeMs: 15 * 60_000,
+  refreshTokenLifetimeMs: 7 * 24 * 60 * 60_000,
+  sessionMaxAgeMs: 30 * 24 * 60 * 60_000,
   clientUrl: undefined,
   trustProxy: 0,
   bcryptCost: 4,
@@ -25,17 +25,17 @@ const testSettings: Settings = {
 };
 
 export interface World extends AsyncDisposable {
-  /** Of the server, without a slash at the end. */
+  /** The origin of the server. */
   url: string;
   services: Services;
-  /** Stands still unless moved. In milliseconds since the epoch. */
+  /** Stands still unless advanced. In milliseconds since the epoch. */
   clock: { now: number; advance(ms: number): void };
-  /** What was logged, one string per line. */
+  /** The lines logged so far. */
   log: string[];
   client(): TestClient;
 }
 
-/** The real server on a port of its own, with an empty database and a clock that the test moves: `await using`. */
+/** Starts the real server on a free port, with an empty database and a clock that the test controls. Use with `await using`. */
 export async function testWorld(settings: Partial<Settings> = {}): Promise<World> {
   const clock = {
     now: Date.UTC(2030, 0, 1),
@@ -51,7 +51,6 @@ export async function testWorld(settings: Partial<Settings> = {}): Promise<World
   serve(
     server,
     createApp(services, (_req, _res, next) => next()),
-    services,
   );
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
@@ -76,29 +75,28 @@ export async function testWorld(settings: Partial<Settings> = {}): Promise<World
 interface Answer {
   status: number;
   headers: Headers;
-  /** Whatever the body was. */
+  /** Parsed, or the text if it is not JSON. */
   body: unknown;
-  /** `result.data` of a success. */
+  /** `result.data` of a successful call. */
   data: unknown;
   failure: Failure | undefined;
-  /** That of the refresh cookie. */
+  /** The `Set-Cookie` header of the refresh cookie. */
   setCookie: string | undefined;
 }
 
 type Init = Omit<RequestInit, 'headers'> & { headers?: Record<string, string> };
 
 export interface TestClient {
-  /** The value of the refresh cookie; set and cleared by answers, and by a test that wants another one. */
+  /** The value of the refresh cookie, as the server sets and clears it. A test may assign another one. */
   cookie: string | undefined;
-  /** The last grant's. */
+  /** Of the last grant. */
   accessToken: string | undefined;
   query(path: string, init?: Init): Promise<Answer>;
   mutate(path: string, input?: unknown, init?: Init): Promise<Answer>;
-  /** Registers somebody new and is logged in as them. */
+  /** Registers a new user, which logs in. */
   register(name?: string): Promise<Grant & { password: string }>;
 }
 
-/** A stream of JSON lines, or no JSON at all, is left as it came. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -107,9 +105,9 @@ function parsed(text: string): unknown {
   }
 }
 
-let people = 0;
+let userCount = 0;
 
-/** A client without a browser: it keeps the cookie and the access token as one would. */
+/** A client that handles the refresh cookie and the access token as a browser would. */
 function testClient(url: string, cookieName: string): TestClient {
   async function send(path: string, init: RequestInit): Promise<Answer> {
     const headers = new Headers(init.headers);
@@ -148,7 +146,7 @@ function testClient(url: string, cookieName: string): TestClient {
         ...init,
         headers: { 'content-type': 'application/json', ...init.headers },
       }),
-    async register(name = `person${++people}`) {
+    async register(name = `user${++userCount}`) {
       const password = `a good password for ${name}`;
       const answer = await client.mutate('auth.register', { username: name, email: `${name}@example.com`, password });
       if (answer.status !== 200) throw new Error(`Registering ${name} answered ${JSON.stringify(answer.body)}`);

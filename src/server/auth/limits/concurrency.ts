@@ -1,13 +1,13 @@
 /**
- * Counts what is under way for each key, at most `most` at once.
- * @returns `enter` gives a place to dispose of, or undefined where there is none left
+ * Limits how many operations of one key run at a time.
+ * @returns `enter` takes a slot, to be released with `using`; undefined if all are taken
  */
-export function concurrency(most: number) {
+export function concurrency(limit: number) {
   const counts = new Map<string, number>();
   return {
     enter(key: string): Disposable | undefined {
       const count = counts.get(key) ?? 0;
-      if (count >= most) return undefined;
+      if (count >= limit) return undefined;
       counts.set(key, count + 1);
       return {
         [Symbol.dispose]() {

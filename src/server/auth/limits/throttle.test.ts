@@ -1,13 +1,17 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openSqlite } from '../../db/sqlite.ts';
-import { createThrottle, LIMITS, type Guess } from './throttle.ts';
+import { createLimiters, createThrottle, LIMITS, type Guess } from './throttle.ts';
 import { purgeLimits, sqliteLimiters } from '../store/sqlite/limits.ts';
-import type { Failed } from '../sessions/sessions.ts';
+import type { Proof } from '../sign-in.ts';
 
-const wrong: Failed = { failure: { code: 'invalid_credentials' } };
+const wrong: Proof = { kind: 'failed', failure: { code: 'invalid_credentials' } };
+const right: Proof = {
+  kind: 'user',
+  user: { id: 'ada', username: 'Ada', email: 'ada@example.com', createdAt: '2030-01-01T00:00:00.000Z' },
+};
 const FREE = LIMITS.loginByAccount.points;
 
-// The limiters read the time from Date themselves.
+// The limiters read Date themselves.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'], now: Date.UTC(2030, 0, 1) }));
 afterEach(() => void vi.useRealTimers());
 
@@ -20,9 +24,9 @@ function setUp() {
     database,
     throttle: createThrottle(sqliteLimiters(database)),
     checked: () => checked,
-    check: (result: Failed | { user: string }) => async () => {
+    check: (proof: Proof) => async () => {
       checked += 1;
-      return result;
+      return proof;
     },
   };
 }
@@ -34,13 +38,11 @@ const guess = (change: Partial<Guess> = {}): Guess => ({
   ...change,
 });
 
-const retryAfter = (result: object) =>
-  'failure' in result && (result as Failed).failure.code === 'rate_limited'
-    ? (result as { failure: { retryAfter: number } }).failure.retryAfter
-    : undefined;
+const retryAfter = (proof: Proof) =>
+  proof.kind === 'failed' && proof.failure.code === 'rate_limited' ? proof.failure.retryAfter : undefined;
 
-describe('guessing a password', () => {
-  test('a thousand at once get no more tries than a thousand in a row', async () => {
+describe('attempts at a password', () => {
+  it('allows a thousand at once no more than a thousand in a row', async () => {
     for (const atOnce of [true, false]) {
       const { throttle, check, checked } = setUp();
       const attempt = (index: number) => throttle.guess(guess({ network: `192.0.2.${index}` }), check(wrong));
@@ -50,7 +52,7 @@ describe('guessing a password', () => {
     }
   });
 
-  test('each further try waits twice as long, up to an hour', async () => {
+  it('doubles the wait with each further attempt, up to an hour', async () => {
     const { throttle, check } = setUp();
     for (let tried = 0; tried <= FREE; tried += 1) expect(await throttle.guess(guess(), check(wrong))).toEqual(wrong);
     const waits = [];
@@ -65,57 +67,55 @@ describe('guessing a password', () => {
     expect(waits).toEqual([30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
   });
 
-  test('the right password forgets the wrong ones, and costs its address nothing', async () => {
+  it('resets the count at the right password, which costs its address nothing', async () => {
     const { throttle, check, checked } = setUp();
     for (let round = 0; round < 20; round += 1) {
       for (let tried = 0; tried < FREE / 2; tried += 1)
         await throttle.guess(guess({ network: `192.0.2.${round}` }), check(wrong));
-      expect(await throttle.guess(guess(), check({ user: 'ada' }))).toEqual({ user: 'ada' });
+      expect(await throttle.guess(guess(), check(right))).toEqual(right);
     }
     for (let round = 0; round < 2 * LIMITS.loginByAddress.points; round += 1)
-      expect(await throttle.guess(guess(), check({ user: 'ada' }))).toEqual({ user: 'ada' });
+      expect(await throttle.guess(guess(), check(right))).toEqual(right);
     expect(checked()).toBe(20 * (FREE / 2 + 1) + 2 * LIMITS.loginByAddress.points);
   });
 
-  test('one password for many accounts meets the limit of the address', async () => {
+  it('limits one password tried on many accounts by address', async () => {
     const { throttle, check, checked } = setUp();
     for (let account = 0; account < 1_000; account += 1)
       await throttle.guess(guess({ email: `person${account}@example.com` }), check(wrong));
     expect(checked()).toBe(LIMITS.loginByAddress.points);
-    pass(LIMITS.loginByAddress.duration + 1);
+    pass(LIMITS.loginByAddress.durationSeconds + 1);
     expect(await throttle.guess(guess({ email: 'last@example.com' }), check(wrong))).toEqual(wrong);
   });
 
-  test('nobody can keep the owner out: a known device has a count of its own', async () => {
+  it('counts a known device separately, so that nobody can lock the owner out', async () => {
     const { throttle, check } = setUp();
     for (let tried = 0; tried < 200; tried += 1)
       await throttle.guess(guess({ network: `192.0.2.${tried}` }), check(wrong));
-    expect(
-      retryAfter(await throttle.guess(guess({ network: '198.51.100.1' }), check({ user: 'ada' }))),
-    ).toBeGreaterThan(0);
+    expect(retryAfter(await throttle.guess(guess({ network: '198.51.100.1' }), check(right)))).toBeGreaterThan(0);
     const owner = guess({ network: '198.51.100.1', knownDevice: 'laptop' });
-    expect(await throttle.guess(owner, check({ user: 'ada' }))).toEqual({ user: 'ada' });
+    expect(await throttle.guess(owner, check(right))).toEqual(right);
     for (let account = 0; account < 200; account += 1)
       await throttle.guess(guess({ network: '198.51.100.1', email: `other${account}@example.com` }), check(wrong));
-    expect(await throttle.guess(owner, check({ user: 'ada' }))).toEqual({ user: 'ada' });
+    expect(await throttle.guess(owner, check(right))).toEqual(right);
   });
 
-  test('a stolen device is limited too', async () => {
+  it('limits a stolen device cookie too', async () => {
     const { throttle, check, checked } = setUp();
     for (let tried = 0; tried < 200; tried += 1)
       await throttle.guess(guess({ network: `192.0.2.${tried}`, knownDevice: 'laptop' }), check(wrong));
     expect(checked()).toBe(FREE + 1);
   });
 
-  test('what was too busy to be tried does not count', async () => {
+  it('does not count an attempt that was refused as overloaded', async () => {
     const { throttle, check } = setUp();
-    const busy: Failed = { failure: { code: 'overloaded', retryAfter: 5 } };
+    const busy: Proof = { kind: 'failed', failure: { code: 'overloaded', retryAfter: 5 } };
     for (let tried = 0; tried < 3 * LIMITS.loginByAddress.points; tried += 1)
       expect(await throttle.guess(guess(), check(busy))).toEqual(busy);
-    expect(await throttle.guess(guess(), check({ user: 'ada' }))).toEqual({ user: 'ada' });
+    expect(await throttle.guess(guess(), check(right))).toEqual(right);
   });
 
-  test('a restart forgets nothing', async () => {
+  it('counts on across a restart', async () => {
     const { database, throttle, check, checked } = setUp();
     for (let tried = 0; tried < FREE; tried += 1) await throttle.guess(guess(), check(wrong));
     const restarted = createThrottle(sqliteLimiters(database));
@@ -123,7 +123,7 @@ describe('guessing a password', () => {
     expect(checked()).toBe(FREE + 1);
   });
 
-  test('no email is kept in plain, and what is over is purged', async () => {
+  it('stores no email in plain text, and purges counters that are over', async () => {
     const { database, throttle, check } = setUp();
     await throttle.guess(guess(), check(wrong));
     const rows = () => database.db.$client.prepare('select key from rate_limits').all();
@@ -131,46 +131,66 @@ describe('guessing a password', () => {
     expect(JSON.stringify(rows())).not.toContain('ada');
     const purge = purgeLimits(database);
     expect(await purge(Date.now(), 10)).toBe(0);
-    pass(LIMITS.loginByAccount.duration + 1);
+    pass(LIMITS.loginByAccount.durationSeconds + 1);
     expect([await purge(Date.now(), 1), await purge(Date.now(), 10), rows()]).toEqual([1, 1, []]);
   });
 });
 
-test('counting never waits for the disk', async () => {
-  const database = openSqlite(':memory:');
-  let isRelaxed = false;
-  const writes: string[] = [];
-  database.db.$client.function('note', (change) => void writes.push(`${String(change)} ${isRelaxed}`));
-  for (const change of ['INSERT', 'UPDATE', 'DELETE'])
-    database.db.$client.exec(
-      `CREATE TEMP TRIGGER note_${change} AFTER ${change} ON main.rate_limits BEGIN SELECT note('${change}'); END`,
-    );
-  const limiters = sqliteLimiters({
-    ...database,
-    relaxed(run) {
-      isRelaxed = true;
-      try {
-        return database.relaxed(run);
-      } finally {
-        isRelaxed = false;
-      }
-    },
-  });
-  const throttle = createThrottle(limiters);
-  for (let tried = 0; tried <= FREE; tried += 1) await throttle.guess(guess(), async () => wrong);
-  pass(LIMITS.backoff.most);
-  await throttle.guess(guess(), async () => ({ user: 'ada' }));
-  expect(new Set(writes)).toEqual(new Set(['INSERT true', 'UPDATE true', 'DELETE true']));
-});
-
-test.each(['register', 'refreshBySession', 'refreshRefused', 'logoutBySession', 'logoutOfNone'] as const)(
-  '%s has its limit',
-  async (name) => {
-    const { throttle } = setUp();
-    for (let call = 0; call < LIMITS[name].points; call += 1) expect(await throttle[name]('somebody')).toBeUndefined();
-    expect(await throttle[name]('somebody')).toEqual({
-      failure: { code: 'rate_limited', retryAfter: expect.any(Number) },
+describe('limits', () => {
+  it('never waits for the disk', async () => {
+    const database = openSqlite(':memory:');
+    let isWithoutFsync = false;
+    const writes: string[] = [];
+    database.db.$client.function('note', (change) => void writes.push(`${String(change)} ${isWithoutFsync}`));
+    for (const change of ['INSERT', 'UPDATE', 'DELETE'])
+      database.db.$client.exec(
+        `CREATE TEMP TRIGGER note_${change} AFTER ${change} ON main.rate_limits BEGIN SELECT note('${change}'); END`,
+      );
+    const limiters = sqliteLimiters({
+      ...database,
+      withoutFsync(run) {
+        isWithoutFsync = true;
+        try {
+          return database.withoutFsync(run);
+        } finally {
+          isWithoutFsync = false;
+        }
+      },
     });
-    expect(await throttle[name]('somebody else')).toBeUndefined();
-  },
-);
+    const throttle = createThrottle(limiters);
+    for (let tried = 0; tried <= FREE; tried += 1) await throttle.guess(guess(), async () => wrong);
+    pass(LIMITS.backoff.maxSeconds);
+    await throttle.guess(guess(), async () => right);
+    expect(new Set(writes)).toEqual(new Set(['INSERT true', 'UPDATE true', 'DELETE true']));
+  });
+
+  it.each(['register', 'refreshBySession', 'refreshRefused', 'logoutBySession', 'logoutWithoutSession'] as const)(
+    'limits %s',
+    async (name) => {
+      const { throttle } = setUp();
+      for (let call = 0; call < LIMITS[name].points; call += 1)
+        expect(await throttle[name]('somebody')).toBeUndefined();
+      expect(await throttle[name]('somebody')).toEqual({
+        kind: 'failed',
+        failure: { code: 'rate_limited', retryAfter: expect.any(Number) },
+      });
+      expect(await throttle[name]('somebody else')).toBeUndefined();
+    },
+  );
+
+  it('counts for a feature by name and key, across restarts, apart from the kernel', async () => {
+    const { database, throttle } = setUp();
+    const limit = { points: 2, durationSeconds: 60 };
+    const refused = { kind: 'failed', failure: { code: 'rate_limited', retryAfter: 60 } };
+    const limiter = createLimiters(sqliteLimiters(database));
+    for (let call = 0; call < 3; call += 1) expect(await throttle.register('ada')).toBeUndefined();
+    expect(await limiter('register', limit)('ada')).toBeUndefined();
+    expect(await limiter('register', limit)('ada')).toBeUndefined();
+    expect(await limiter('register', limit)('ada')).toEqual(refused);
+    expect(await limiter('register', limit)('bob')).toBeUndefined();
+    expect(await limiter('invitations', limit)('ada')).toBeUndefined();
+    expect(await createLimiters(sqliteLimiters(database))('register', limit)('ada')).toEqual(refused);
+    pass(61);
+    expect(await limiter('register', limit)('ada')).toBeUndefined();
+  });
+});

@@ -1,58 +1,61 @@
 import { createHash } from 'node:crypto';
 import { RateLimiterMemory, RateLimiterRes, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import type { Failed } from '../sessions/sessions.ts';
+import type { Proof } from '../sign-in.ts';
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/**
- * Every limit there is. Durations in seconds. What is counted by address must leave room for an office behind one address.
- * docs/security.md explains each.
- */
+export interface Limit {
+  /** Calls that are allowed in `durationSeconds`. */
+  points: number;
+  durationSeconds: number;
+}
+
+/** The kernel's limits; docs/security.md explains each. Limits by address must leave room for an office behind one address. */
 export const LIMITS = {
-  /** Accounts that one address may try to create. */
-  register: { points: 120, duration: HOUR },
-  /** Wrong passwords from one address, over all accounts. */
-  loginByAddress: { points: 100, duration: 15 * MINUTE },
-  /** Wrong passwords for one account before each further try has to wait. They are forgotten after `duration`. */
-  loginByAccount: { points: 10, duration: DAY },
-  /** How long the first try that has to wait does so; each wait is twice the one before, up to `most`. */
-  backoff: { first: 30, most: HOUR },
-  /** Refreshes of one session: a page of five tabs whose tokens live for a second needs half of it. */
-  refreshBySession: { points: 600, duration: MINUTE },
-  /** Refreshes without a session, from one address. */
-  refreshRefused: { points: 300, duration: MINUTE },
-  /** Ending one and the same session. */
-  logoutBySession: { points: 60, duration: MINUTE },
-  /** Logouts without a session to end, from one address. */
-  logoutOfNone: { points: 300, duration: MINUTE },
+  register: { points: 120, durationSeconds: HOUR },
+  /** Wrong passwords by address, across accounts. */
+  loginByAddress: { points: 100, durationSeconds: 15 * MINUTE },
+  /** Wrong passwords for one account before `backoff` begins. Forgotten after the duration. */
+  loginByAccount: { points: 10, durationSeconds: DAY },
+  /** The wait before the next attempt: doubles with each wrong password, from the first to the maximum. */
+  backoff: { firstSeconds: 30, maxSeconds: HOUR },
+  /** Refreshes of one session. Five tabs whose tokens live for one second need half of it. */
+  refreshBySession: { points: 600, durationSeconds: MINUTE },
+  refreshRefused: { points: 300, durationSeconds: MINUTE },
+  logoutBySession: { points: 60, durationSeconds: MINUTE },
+  logoutWithoutSession: { points: 300, durationSeconds: MINUTE },
 } as const;
 
-/** Makes a limiter whose counts outlast a restart, and are shared by all servers on one database. */
+/** Makes a limiter that counts in the database: across restarts, and for all servers together. `duration` in seconds. */
 export type DurableLimiter = (name: string, limit: { points: number; duration: number }) => RateLimiterAbstract;
 
-/** Somebody who tries a password. */
+/** Counts one call for a key, such as a user id. @returns undefined if the call is allowed */
+export type Limiter = (key: string) => Promise<Failed | undefined>;
+
 export interface Guess {
-  /** Of the account, whether there is one or not; lower-cased. */
+  /** Of the account, whether or not it exists; lower-cased. */
   email: string;
-  /** As `networkOf` tells it. */
+  /** See `clientNetwork`. */
   network: string;
-  /** The id of a device from which this account was signed in to before. */
+  /** The id of a browser in which this account has signed in before. */
   knownDevice: string | undefined;
 }
 
-/** An account in counters and events: the same whether there is such an account or not, and no email in plain. */
-export const identifierOf = (email: string): string => createHash('sha256').update(email).digest('base64url');
+/** Stands for an account in counters and in the audit, whether or not it exists, without showing the email. */
+export const accountKey = (email: string): string => createHash('sha256').update(email).digest('base64url');
 
 const limited = (seconds: number): Failed => ({
+  kind: 'failed',
   failure: { code: 'rate_limited', retryAfter: Math.max(1, Math.ceil(seconds)) },
 });
 
-/** Takes one try. @returns the seconds until the next one where there is none left */
-async function take(limiter: RateLimiterAbstract, key: string, duration?: number): Promise<number | undefined> {
+/** Takes one point. @returns undefined, or the seconds until a point is available if none is left */
+async function take(limiter: RateLimiterAbstract, key: string, durationSeconds?: number): Promise<number | undefined> {
   try {
-    await limiter.consume(key, 1, duration === undefined ? {} : { customDuration: duration });
+    await limiter.consume(key, 1, durationSeconds === undefined ? {} : { customDuration: durationSeconds });
     return undefined;
   } catch (refused) {
     if (refused instanceof RateLimiterRes) return refused.msBeforeNext / 1000;
@@ -60,78 +63,89 @@ async function take(limiter: RateLimiterAbstract, key: string, duration?: number
   }
 }
 
+const limiterOn =
+  (counter: RateLimiterAbstract): Limiter =>
+  async (key) => {
+    const seconds = await take(counter, key);
+    return seconds === undefined ? undefined : limited(seconds);
+  };
+
+const toLibrary = ({ points, durationSeconds }: Limit) => ({ points, duration: durationSeconds });
+
 /**
- * Limits what can be guessed and what can be flooded. Guesses are counted in the database, before the password is looked
- * at, so that neither a restart nor a thousand at once gets more of them. Floods are counted in memory: that costs
- * nothing, and all they could do is cost something.
+ * Limits of a feature's own, counted in the database.
+ * @returns the limiter of a name, made at its first use
+ */
+export function createLimiters(durable: DurableLimiter) {
+  const limiters = new Map<string, Limiter>();
+  return (name: string, limit: Limit): Limiter => {
+    const known = limiters.get(name);
+    if (known !== undefined) return known;
+    // The prefix keeps a feature that picks a name of the kernel's from sharing its counter.
+    const made = limiterOn(durable(`feature:${name}`, toLibrary(limit)));
+    limiters.set(name, made);
+    return made;
+  };
+}
+
+/**
+ * Limits the kernel's own procedures. Password attempts are counted in the database, and before the password is checked, so
+ * that neither a restart nor a thousand concurrent attempts allows more of them. What can only cause load is counted in
+ * memory, which costs nothing.
  */
 export function createThrottle(durable: DurableLimiter) {
-  const register = durable('register', LIMITS.register);
-  const loginByAddress = durable('login_address', LIMITS.loginByAddress);
-  const failures = durable('login_failures', LIMITS.loginByAccount);
-  const turn = durable('login_turn', { points: 1, duration: LIMITS.backoff.first });
-  const memory = (limit: { points: number; duration: number }) => new RateLimiterMemory(limit);
-  const refreshBySession = memory(LIMITS.refreshBySession);
-  const refreshRefused = memory(LIMITS.refreshRefused);
-  const logoutBySession = memory(LIMITS.logoutBySession);
-  const logoutOfNone = memory(LIMITS.logoutOfNone);
+  const loginByAddress = durable('login_address', toLibrary(LIMITS.loginByAddress));
+  const failures = durable('login_failures', toLibrary(LIMITS.loginByAccount));
+  const turn = durable('login_turn', { points: 1, duration: LIMITS.backoff.firstSeconds });
+  const inMemory = (limit: Limit) => limiterOn(new RateLimiterMemory(toLibrary(limit)));
 
-  /** The first tries are free; from then on one at a time may try, and the next after a wait that doubles. */
+  /** The first attempts are free. After that one attempt is allowed at a time, and the next only after a wait that doubles. */
   async function takeTurn(key: string): Promise<number | undefined> {
     const free = LIMITS.loginByAccount.points;
     const count = (await failures.get(key))?.consumedPoints ?? 0;
     if (count < free) {
       if ((await take(failures, key)) === undefined) return undefined;
-      // Others were faster. What was not tried does not count.
+      // Concurrent attempts took the rest. This one was not made, so it does not count.
       await failures.reward(key, 1);
     }
-    const wait = LIMITS.backoff.first * 2 ** Math.max(0, count - free);
-    const refused = await take(turn, key, Math.min(wait, LIMITS.backoff.most));
+    const wait = LIMITS.backoff.firstSeconds * 2 ** Math.max(0, count - free);
+    const refused = await take(turn, key, Math.min(wait, LIMITS.backoff.maxSeconds));
     if (refused === undefined) await failures.penalty(key, 1);
     return refused;
   }
 
-  const one =
-    (limiter: RateLimiterAbstract) =>
-    async (key: string): Promise<Failed | undefined> => {
-      const seconds = await take(limiter, key);
-      return seconds === undefined ? undefined : limited(seconds);
-    };
-
   return {
-    /** Each of these takes one try for a network or a session, and fails where there is none left. */
-    register: one(register),
-    refreshBySession: one(refreshBySession),
-    refreshRefused: one(refreshRefused),
-    logoutBySession: one(logoutBySession),
-    logoutOfNone: one(logoutOfNone),
+    register: limiterOn(durable('register', toLibrary(LIMITS.register))),
+    refreshBySession: inMemory(LIMITS.refreshBySession),
+    refreshRefused: inMemory(LIMITS.refreshRefused),
+    logoutBySession: inMemory(LIMITS.logoutBySession),
+    logoutWithoutSession: inMemory(LIMITS.logoutWithoutSession),
 
     /**
-     * Lets somebody try a password, unless they or others have tried too many.
-     * @param check looks at the password
+     * Runs `check` unless there have been too many wrong passwords.
+     * @param check verifies the password; only its answer `invalid_credentials` counts as an attempt
      */
-    async guess<Proof extends object>(guess: Guess, check: () => Promise<Proof | Failed>): Promise<Proof | Failed> {
-      // A device that was signed in before has a count of its own, so nobody can keep the owner out by guessing.
-      const key =
-        guess.knownDevice === undefined ? `account:${identifierOf(guess.email)}` : `device:${guess.knownDevice}`;
-      // Nor by guessing from behind the same address.
-      const counted = guess.knownDevice === undefined;
-      const byAddress = counted ? await take(loginByAddress, guess.network) : undefined;
+    async guess(guess: Guess, check: () => Promise<Proof>): Promise<Proof> {
+      const isKnown = guess.knownDevice !== undefined;
+      // A known device has its own counter and is exempt from the one of its address, so that nobody else's attempts, be it
+      // from behind the same address, can keep the owner out.
+      const key = isKnown ? `device:${guess.knownDevice}` : `account:${accountKey(guess.email)}`;
+      const byAddress = isKnown ? undefined : await take(loginByAddress, guess.network);
       if (byAddress !== undefined) return limited(byAddress);
+      const returnPoint = async () => {
+        if (!isKnown) await loginByAddress.reward(guess.network, 1);
+      };
       const byAccount = await takeTurn(key);
       if (byAccount !== undefined) {
-        if (counted) await loginByAddress.reward(guess.network, 1);
+        await returnPoint();
         return limited(byAccount);
       }
-      const result = await check();
-      const wrong = 'failure' in result && result.failure.code === 'invalid_credentials';
-      if (counted && !wrong) await loginByAddress.reward(guess.network, 1);
-      if (!('failure' in result)) {
-        await failures.delete(key);
-        await turn.delete(key);
-      } else if (!wrong) await failures.reward(key, 1);
-      return result;
+      const proof = await check();
+      if (proof.kind === 'failed' && proof.failure.code === 'invalid_credentials') return proof;
+      await returnPoint();
+      if (proof.kind === 'failed') await failures.reward(key, 1);
+      else await Promise.all([failures.delete(key), turn.delete(key)]);
+      return proof;
     },
   };
 }
-export type Throttle = ReturnType<typeof createThrottle>;

@@ -5,19 +5,17 @@ import { Piscina } from 'piscina';
 import { concurrency } from '../limits/concurrency.ts';
 import { decoy, type PasswordTask } from './worker.ts';
 
-/** Distinguishes our hashes from all others: one stolen elsewhere, or here, verifies nothing at the other place. */
-const LABEL = 'latchkey/password/v1';
-/** The longest that anybody should wait for a thread: by then they would have given up. In seconds. */
-const LONGEST_WAIT = 10;
-/** About what bcryptjs takes for one hash at cost 12; each step of the cost doubles it. In seconds. */
+/** Key of the digest, so that a hash of the same password stolen elsewhere matches nothing here, nor ours there. */
+const DIGEST_KEY = 'latchkey/password/v1';
+/** How long the last task in a full queue waits. People give up about then. */
+const MAX_WAIT_SECONDS = 10;
+/** Roughly what bcryptjs takes for a hash at cost 12. Each step of the cost doubles it. */
 const SECONDS_AT_COST_12 = 0.3;
-/** When to try again after the queue was full. In seconds. */
-const RETRY_AFTER = 5;
-/** How much of the queue one network may take, so that it cannot keep everybody else out. */
-const SHARE_OF_ONE = 0.75;
-/** All who come over no network, such as a script. */
+const RETRY_AFTER_SECONDS = 5;
+/** The share of the queue that one network may fill, so that it cannot keep out everybody else. */
+const MAX_SHARE_OF_NETWORK = 0.75;
 const NO_NETWORK = '';
-/** bcrypt's own format (60 characters); anything else in the column is a fault of ours, not a password. */
+/** The format of bcrypt, 60 characters. Anything else in the column is corrupt. */
 const BCRYPT_HASH = /^\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}$/;
 
 export interface Overloaded {
@@ -27,17 +25,22 @@ export interface Overloaded {
 }
 
 /**
- * Hashing passwords off the main thread, with a bounded queue: hashing never stalls another request.
- * @param options.cost bcrypt's, log2 of the rounds
- * @param options.maxQueue tasks that may wait; by default as many as can be done in ten seconds
- * @param options.onBadHash told when a stored hash is none
+ * Hashes passwords in worker threads, so that hashing never blocks other requests, with a bounded queue.
+ * @param options.cost of bcrypt: log2 of the number of rounds
+ * @param options.maxQueue the number of tasks that may wait; by default as many as are done in ten seconds
+ * @param options.onMalformedHash called when a stored hash is not a bcrypt hash
  */
-export function createPasswords(options: { cost: number; threads?: number; maxQueue?: number; onBadHash: () => void }) {
-  const { cost, onBadHash } = options;
-  // One core stays free for everybody who is not logging in just now.
+export function createPasswords(options: {
+  cost: number;
+  threads?: number;
+  maxQueue?: number;
+  onMalformedHash: () => void;
+}) {
+  const { cost, onMalformedHash } = options;
+  // One core stays free for everything else.
   const threads = options.threads ?? Math.max(1, availableParallelism() - 1);
   const hashesPerSecond = threads / (SECONDS_AT_COST_12 * 2 ** (cost - 12));
-  const maxQueue = options.maxQueue ?? Math.ceil(LONGEST_WAIT * hashesPerSecond);
+  const maxQueue = options.maxQueue ?? Math.ceil(MAX_WAIT_SECONDS * hashesPerSecond);
   const pool = new Piscina<PasswordTask, string | boolean>({
     filename: new URL('./worker.ts', import.meta.url).href,
     minThreads: threads,
@@ -46,31 +49,31 @@ export function createPasswords(options: { cost: number; threads?: number; maxQu
   });
 
   let closed = false;
-  const places = concurrency(Math.ceil(SHARE_OF_ONE * maxQueue));
+  const slots = concurrency(Math.ceil(MAX_SHARE_OF_NETWORK * maxQueue));
 
   async function run(task: PasswordTask, network: string): Promise<string | boolean | Overloaded> {
-    using place = places.enter(network);
-    const overloaded: Overloaded = { kind: 'overloaded', retryAfter: RETRY_AFTER };
-    if (place === undefined || pool.queueSize >= maxQueue) return overloaded;
+    using slot = slots.enter(network);
+    const overloaded: Overloaded = { kind: 'overloaded', retryAfter: RETRY_AFTER_SECONDS };
+    if (slot === undefined || pool.queueSize >= maxQueue) return overloaded;
     try {
       return await pool.run(task);
     } catch (error) {
-      // The server is stopping, and whoever still waited here has gone.
+      // The pool was closed under it: the server is stopping.
       if (closed) return overloaded;
       throw error;
     }
   }
 
   return {
-    /** @param password as typed @param network for whom: see address.ts */
+    /** @param password as typed @param network the caller's, for the fair share; see `clientNetwork` */
     async hash(password: string, network = NO_NETWORK): Promise<{ kind: 'hashed'; hash: string } | Overloaded> {
       const result = await run({ kind: 'hash', digest: digestOf(password), cost }, network);
       return typeof result === 'object' ? result : { kind: 'hashed', hash: String(result) };
     },
 
     /**
-     * Whether the password belongs to the hash. Without a hash (no such account) the same work is done, and the answer is
-     * no: how long it takes tells nobody who has an account.
+     * Compares a password with a stored hash. Without a hash, for an account that does not exist, it does the same work and
+     * answers `mismatch`, so that timing does not reveal who has an account.
      */
     async verify(
       password: string,
@@ -78,8 +81,8 @@ export function createPasswords(options: { cost: number; threads?: number; maxQu
       network = NO_NETWORK,
     ): Promise<{ kind: 'match' | 'mismatch' } | Overloaded> {
       const isHash = hash !== undefined && BCRYPT_HASH.test(hash);
-      if (hash !== undefined && !isHash) onBadHash();
-      // No such password can have been set, and its lone surrogates would all be hashed as the same character.
+      if (hash !== undefined && !isHash) onMalformedHash();
+      // A password with a lone surrogate cannot have been set, but all of them would be hashed as the same character.
       const usable = isHash && password.isWellFormed();
       const result = await run(
         { kind: 'compare', digest: digestOf(password), hash: usable ? hash : decoy(cost), cost },
@@ -89,10 +92,9 @@ export function createPasswords(options: { cost: number; threads?: number; maxQu
       return { kind: result === true && usable ? 'match' : 'mismatch' };
     },
 
-    /** Whether a hash was made with another cost than is set now. */
     needsRehash: (hash: string): boolean => getRounds(hash) !== cost,
 
-    /** Ends the threads. What still waits then is of clients that have gone. */
+    /** Stops the threads. Whatever still waits is answered `overloaded`. */
     close(): Promise<void> {
       closed = true;
       return pool.destroy();
@@ -102,9 +104,9 @@ export function createPasswords(options: { cost: number; threads?: number; maxQu
 export type Passwords = ReturnType<typeof createPasswords>;
 
 /**
- * bcrypt looks at 72 bytes and no more. Of a keyed digest it sees the whole: 64 characters of base64, no NUL among them.
- * NFC, because the same password is typed differently on different systems (RFC 8265, section 4.2).
+ * bcrypt ignores everything after 72 bytes or a NUL, so it gets a digest of the password: 64 characters of base64. NFC,
+ * because systems differ in how they encode the same typed password (RFC 8265, section 4.2).
  */
 function digestOf(password: string): string {
-  return createHmac('sha384', LABEL).update(password.normalize('NFC')).digest('base64');
+  return createHmac('sha384', DIGEST_KEY).update(password.normalize('NFC')).digest('base64');
 }

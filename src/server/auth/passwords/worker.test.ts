@@ -1,5 +1,5 @@
 import { compare } from 'bcryptjs';
-import { beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import run, { decoy } from './worker.ts';
 
 vi.mock('bcryptjs', async (original) => ({
@@ -7,19 +7,21 @@ vi.mock('bcryptjs', async (original) => ({
   compare: vi.fn<typeof compare>(async (password) => password === 'right'),
 }));
 
-/** What bcrypt does, in rounds. */
+/** The work that bcrypt has done, in rounds. */
 const work = () => vi.mocked(compare).mock.calls.reduce((sum, [, hash]) => sum + 2 ** Number(hash.slice(4, 6)), 0);
 beforeEach(() => void vi.mocked(compare).mockClear());
 
-test.each([4, 10, 11, 12])(
-  'a wrong password costs the same against a hash of cost %i as against none',
-  async (cost) => {
-    expect(await run({ kind: 'compare', digest: 'wrong', hash: decoy(cost), cost: 12 })).toBe(false);
-    expect(work()).toBe(2 ** 12);
-  },
-);
+describe('comparing a password', () => {
+  it.each([4, 10, 11, 12])(
+    'does the same work for a wrong password and a hash of cost %i as for no hash',
+    async (cost) => {
+      expect(await run({ kind: 'compare', digest: 'wrong', hash: decoy(cost), cost: 12 })).toBe(false);
+      expect(work()).toBe(2 ** 12);
+    },
+  );
 
-test('a right one costs what its hash does: who knows it may know that', async () => {
-  expect(await run({ kind: 'compare', digest: 'right', hash: decoy(10), cost: 12 })).toBe(true);
-  expect(work()).toBe(2 ** 10);
+  it("does only the hash's own work for the right password, whose owner may know it", async () => {
+    expect(await run({ kind: 'compare', digest: 'right', hash: decoy(10), cost: 12 })).toBe(true);
+    expect(work()).toBe(2 ** 10);
+  });
 });

@@ -1,14 +1,13 @@
 import express, { type Request, type Response } from 'express';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { tokenCookie } from './cookies.ts';
 
 const development = tokenCookie('refreshToken', { production: false });
 const production = tokenCookie('refreshToken', { production: true });
 
-/** Only the header is read. */
 const request = (cookie?: string) => ({ headers: { cookie } }) as Request;
 
-/** What Express would send for it. */
+/** The `Set-Cookie` headers that Express would send. */
 function sent(act: (response: Response) => void): string[] {
   const headers: string[] = [];
   const response = Object.assign(Object.create(express.response) as Response, { req: {} as Request });
@@ -20,8 +19,8 @@ function sent(act: (response: Response) => void): string[] {
   return headers;
 }
 
-describe('reading', () => {
-  test.each<[string | undefined, unknown]>([
+describe('read', () => {
+  it.each<[string | undefined, unknown]>([
     [undefined, { kind: 'none' }],
     ['', { kind: 'none' }],
     ['theme=dark', { kind: 'none' }],
@@ -41,19 +40,19 @@ describe('reading', () => {
     ['refreshToken', { kind: 'none' }],
     ['__Host-refreshToken=a', { kind: 'none' }],
     ['x=refreshToken=a', { kind: 'none' }],
-  ])('%j is read as %j', (header, carried) => {
+  ])('reads %j as %j', (header, carried) => {
     expect(development.read(request(header))).toEqual(carried);
   });
 
-  test('in production takes only the name that no other host of the domain can set', () => {
+  it('reads only the __Host- name in production', () => {
     expect(production.read(request('__Host-refreshToken=a'))).toEqual({ kind: 'one', token: 'a' });
     for (const other of ['refreshToken=a', '__host-refreshToken=a', '__Secure-refreshToken=a'])
       expect(production.read(request(other))).toEqual({ kind: 'none' });
   });
 });
 
-describe('what is sent', () => {
-  test('in development', () => {
+describe('set and clear', () => {
+  it('sets HttpOnly, SameSite and Path in development', () => {
     const [header] = sent((response) => development.set(response, 'a.b.c', 90_500));
     expect(header?.split('; ')).toEqual(
       expect.arrayContaining(['refreshToken=a.b.c', 'Max-Age=90', 'Path=/', 'HttpOnly', 'SameSite=Strict']),
@@ -61,7 +60,7 @@ describe('what is sent', () => {
     expect(header).not.toMatch(/secure|domain/i);
   });
 
-  test('in production also keeps to what the prefix asks for: Secure, Path=/ and no Domain', () => {
+  it('also meets the conditions of the __Host- prefix in production: Secure, Path=/ and no Domain', () => {
     const [header] = sent((response) => production.set(response, 'a.b.c', 1_000));
     expect(header?.split('; ')).toEqual(
       expect.arrayContaining(['__Host-refreshToken=a.b.c', 'Path=/', 'HttpOnly', 'Secure', 'SameSite=Strict']),
@@ -69,7 +68,7 @@ describe('what is sent', () => {
     expect(header).not.toMatch(/domain/i);
   });
 
-  test('to clear it names the same cookie, or the browser would keep it', () => {
+  it('clears with the same name and attributes, or the browser would keep the cookie', () => {
     const [header] = sent((response) => production.clear(response));
     expect(header?.split('; ')).toEqual(
       expect.arrayContaining([

@@ -1,12 +1,12 @@
 import type { CookieOptions, Request, Response } from 'express';
 
-/** What a request carries under the name of a cookie. Two copies mean that somebody else set one: neither is believed. */
+/** The values that a request carries for a cookie. Of `several` at most one is ours, so none is trusted. */
 export type Carried = { kind: 'none' } | { kind: 'one'; token: string } | { kind: 'several' };
 
 /**
- * A cookie that carries a token of ours, and that no script and no other site gets to see.
- * @param options.production with the `__Host-` prefix, which keeps other hosts of the domain from setting one in its place
- *   (RFC 6265bis, section 4.1.3.2), and only over HTTPS
+ * A cookie for one of our tokens, hidden from scripts and other sites.
+ * @param options.production adds Secure and the `__Host-` prefix, which keeps other hosts of the domain from setting a cookie
+ *   of that name (RFC 6265bis, section 4.1.3.2)
  */
 export function tokenCookie(baseName: string, { production }: { production: boolean }) {
   const name = production ? `__Host-${baseName}` : baseName;
@@ -14,11 +14,10 @@ export function tokenCookie(baseName: string, { production }: { production: bool
 
   return {
     read(request: Request): Carried {
-      // Read here and not by a parser of all cookies: those keep the first of two, and we must know that there are two.
+      // Cookie parsers keep only the first of two values.
       const values = (request.headers.cookie ?? '')
         .split(';')
-        // Only what separates pairs. `trim` also removes U+00A0, which is a byte of a name like any other: a sibling host may
-        // set a cookie whose name begins with it, and it must not pass for ours.
+        // Not `trim`, which also removes U+00A0: a sibling host could set a cookie whose name is that byte and ours.
         .map((pair) => pair.replace(/^[ \t]+/, ''))
         .filter((pair) => pair.startsWith(`${name}=`))
         .map((pair) => pair.slice(name.length + 1));

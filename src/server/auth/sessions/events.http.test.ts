@@ -1,11 +1,11 @@
 import { createTRPCClient, httpSubscriptionLink } from '@trpc/client';
 import { EventSource } from 'eventsource';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { failureOf, type Failure } from '../../../shared/failures.ts';
 import type { AppRouter } from '../../router.ts';
 import { testWorld, type World } from '../../testing/world.ts';
 
-/** Subscribes as a page does, and hands out what comes, one thing after the other. */
+/** Subscribes like a page, and returns the events one by one. */
 function listen(world: World, accessToken: string | undefined, lastEventId?: string) {
   const client = createTRPCClient<AppRouter>({
     links: [
@@ -19,11 +19,11 @@ function listen(world: World, accessToken: string | undefined, lastEventId?: str
       }),
     ],
   });
-  type Happening = { id: string; username: string } | { failure: Failure | undefined };
-  const happened: Happening[] = [];
+  type Event = { id: string; username: string } | { failure: Failure | undefined };
+  const events: Event[] = [];
   let wake = () => {};
-  const note = (happening: Happening) => {
-    happened.push(happening);
+  const note = (event: Event) => {
+    events.push(event);
     wake();
   };
   const subscription = client.auth.sessionEvents.subscribe(
@@ -34,10 +34,10 @@ function listen(world: World, accessToken: string | undefined, lastEventId?: str
     },
   );
   return {
-    async next(): Promise<Happening> {
+    async next(): Promise<Event> {
       for (;;) {
-        const happening = happened.shift();
-        if (happening !== undefined) return happening;
+        const event = events.shift();
+        if (event !== undefined) return event;
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
@@ -50,8 +50,8 @@ function listen(world: World, accessToken: string | undefined, lastEventId?: str
 const rename = (world: World, username: string) =>
   world.services.db.$client.prepare('update users set username = ?').run(username);
 
-describe('the stream of a session', () => {
-  test('is not to be stored: it says who somebody is', async () => {
+describe('sessionEvents', () => {
+  it('forbids caches to store the stream', async () => {
     await using world = await testWorld();
     const { accessToken } = await world.client().register();
     const controller = new AbortController();
@@ -64,7 +64,7 @@ describe('the stream of a session', () => {
     expect(headers.get('cache-control')).toBe('no-store, no-transform');
   });
 
-  test('tells who the user is now, and again when that has changed', async () => {
+  it('sends the user, and again when they have changed', async () => {
     await using world = await testWorld();
     const { accessToken } = await world.client().register('ada');
     using stream = listen(world, accessToken);
@@ -73,7 +73,7 @@ describe('the stream of a session', () => {
     expect(await stream.next()).toMatchObject({ username: 'lovelace' });
   });
 
-  test('resumes without a gap and without a repetition', async () => {
+  it('resumes without gaps or repetitions', async () => {
     await using world = await testWorld();
     const { accessToken } = await world.client().register('ada');
     using first = listen(world, accessToken);
@@ -87,10 +87,10 @@ describe('the stream of a session', () => {
     expect(await third.next()).toMatchObject({ username: 'countess' });
   });
 
-  test.each([
+  it.each([
     ['logging out', 'revoked'],
     ['reuse', 'reused'],
-  ] as const)('ends when the session does, by %s', async (how, reason) => {
+  ] as const)('ends when the session ends by %s', async (how, reason) => {
     await using world = await testWorld();
     const client = world.client();
     const { accessToken } = await client.register();
@@ -101,7 +101,7 @@ describe('the stream of a session', () => {
     expect(await stream.next()).toEqual({ failure: { code: 'session_ended', reason } });
   });
 
-  test('ends when its token expires', async () => {
+  it('ends when its token expires', async () => {
     await using world = await testWorld();
     const { accessToken } = await world.client().register();
     using stream = listen(world, accessToken);
@@ -110,7 +110,7 @@ describe('the stream of a session', () => {
     expect(await stream.next()).toEqual({ failure: { code: 'access_token_expired' } });
   });
 
-  test('is for people who are logged in, and not for any number of pages', async () => {
+  it('refuses invalid tokens and too many streams', async () => {
     await using world = await testWorld();
     using stranger = listen(world, 'a.b.c');
     expect(await stranger.next()).toEqual({ failure: { code: 'access_token_invalid' } });
@@ -120,7 +120,7 @@ describe('the stream of a session', () => {
     using eleventh = listen(world, accessToken);
     expect(await eleventh.next()).toEqual({ failure: { code: 'rate_limited', retryAfter: 5 } });
     for (const stream of streams) stream[Symbol.dispose]();
-    // The server notices that a client has gone when its connection closes.
+    // The server only notices that a client has disconnected when the connection closes.
     for (;;) {
       using again = listen(world, accessToken);
       if ('username' in (await again.next())) break;

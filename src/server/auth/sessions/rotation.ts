@@ -1,29 +1,28 @@
 import type { SessionEndReason } from '../../../shared/failures.ts';
 
 /*
- * The session protocol: pure decisions over one row, taken by the store inside one atomic step.
- * All times are milliseconds since the epoch. The words (generation, copy, proved, WINDOW) are explained in
- * docs/architecture.md; the tests beside this file go through the table line by line.
+ * The session protocol: pure decisions about one row, which the store takes inside one atomic step. All times are
+ * milliseconds since the epoch. docs/architecture.md explains the terms.
  */
 
-/** The reasons for which a row can be ended; expiring needs no write. */
+/** The reasons that are written to a row; expiring needs no write. */
 export type EndReason = Extract<SessionEndReason, 'revoked' | 'reused'>;
 
-/** One session. Rotating updates it; nothing grows with use. */
+/** One session. Rotation updates the row, so that nothing grows with use. */
 export interface SessionRow {
   id: string;
   userId: string;
   /** From 1. */
   generation: number;
-  /** The date of the copy of this generation by which the copies are compared. */
+  /** When the refresh token that the others of this generation are compared with was issued. */
   issuedAt: number;
-  /** The client has shown that it holds a copy of this generation. Until then the answer may have been lost. */
-  proved: boolean;
-  /** `issuedAt` of the generation before, while that may still be honoured. */
+  /** The client has shown that it holds a token of this generation. Until then the answer that carried it may be lost. */
+  confirmed: boolean;
+  /** `issuedAt` of the previous generation; null where that is unknown. */
   previousIssuedAt: number | null;
   createdAt: number;
   lastSeenAt: number;
-  /** Absolute: no rotation moves it. */
+  /** Rotation does not move it. */
   expiresAt: number;
   endedAt: number | null;
   endReason: EndReason | null;
@@ -31,108 +30,122 @@ export interface SessionRow {
   ip: string | null;
 }
 
-/** What changes with use. */
-export type Progress = Pick<SessionRow, 'generation' | 'issuedAt' | 'proved' | 'previousIssuedAt'>;
+type Progress = Pick<SessionRow, 'generation' | 'issuedAt' | 'confirmed' | 'previousIssuedAt'>;
 
-/** A refresh token as the protocol sees it: a copy of a generation, with its date. */
-export interface Copy {
+interface SessionClaims {
   sessionId: string;
   userId: string;
   generation: number;
-  date: number;
 }
 
-/** An access token as the protocol sees it: `date` is that of the copy that it came with. */
-export type Call = Copy;
+/** Two refresh tokens of one generation differ in `issuedAt` only, and are equal in effect. */
+export interface RefreshClaims extends SessionClaims {
+  issuedAt: number;
+}
 
-/** Milliseconds. */
+export interface AccessClaims extends SessionClaims {
+  /** `issuedAt` of the refresh token that it came with. */
+  refreshIssuedAt: number;
+}
+
 export interface Policy {
-  refreshTokenLifetime: number;
-  sessionMaxAge: number;
-  window: number;
+  refreshTokenLifetimeMs: number;
+  sessionMaxAgeMs: number;
+  reuseIntervalMs: number;
 }
 
 /**
- * How far apart two copies of one generation can be obtained honestly: twice the longest that a request may take from
- * reading the cookie to storing the answer (25 s), and 10 s for servers whose clocks differ. The model in
- * protocol.model.test.ts breaks at once where it is less than that sum.
+ * How far apart an honest client can obtain two refresh tokens of one generation: twice the longest that a request may
+ * take from reading the cookie to storing the answer (25 s), plus 10 s for servers whose clocks differ. With less than
+ * that sum, rotation.model.test.ts fails at once.
  */
-const WINDOW = 60_000;
+const REUSE_INTERVAL_MS = 60_000;
 
-/** @param refreshTokenLifetime milliseconds @returns milliseconds */
-export const windowFor = (refreshTokenLifetime: number) => Math.min(WINDOW, refreshTokenLifetime / 10);
+/** At most a tenth of the lifetime, so that short settings work too. @returns milliseconds */
+export const reuseIntervalFor = (refreshTokenLifetimeMs: number) =>
+  Math.min(REUSE_INTERVAL_MS, refreshTokenLifetimeMs / 10);
 
-export type Redemption =
-  /** Nothing to write. */
+export type RefreshDecision =
   | { kind: 'ended'; reason: SessionEndReason }
-  /** In two hands: the session is to be ended, synced to disk, before anybody is told. */
+  /** Two holders: end the session durably before answering. */
   | { kind: 'reused' }
-  /** Just rotated: a new access token, no new cookie. `progress` is to be written where it is given. */
-  | { kind: 'rest'; generation: number; progress?: Progress }
-  /** The next generation, written. */
+  /** Just rotated: a new access token, the same cookie. `progress` is to be written where it is given. */
+  | { kind: 'keep'; generation: number; progress?: Progress }
+  /** A refresh token of the next generation, once `progress` is written. */
   | { kind: 'rotate'; generation: number; progress: Progress }
-  /** Another copy of the current generation; nothing is written. */
-  | { kind: 'repeat'; generation: number };
+  /** Another refresh token of the current generation. Nothing to write. */
+  | { kind: 'reissue'; generation: number };
 
-/** What redeeming a copy does, by the first line of the table that fits. The copy is signed by us and not expired. */
-export function judgeRedemption(row: SessionRow, copy: Copy, now: number, { window }: Policy): Redemption {
-  const reason = endOf(row, copy, now);
+/** Decides what redeeming a refresh token does. The caller has verified its signature and expiry. */
+export function decideRefresh(
+  row: SessionRow,
+  claims: RefreshClaims,
+  now: number,
+  { reuseIntervalMs }: Policy,
+): RefreshDecision {
+  const reason = endReasonOf(row, claims, now);
   if (reason !== undefined) return { kind: 'ended', reason };
 
-  let { generation, issuedAt, proved, previousIssuedAt } = row;
+  // A later generation than the row's means that the row fell behind in a power cut: the signature proves that we issued it.
+  const behind = claims.generation > row.generation;
+  let { generation, issuedAt, confirmed, previousIssuedAt } = behind ? adopt(claims) : row;
 
-  // The row fell behind in a power cut: the signature proves that we issued this generation.
-  const behind = copy.generation > generation;
-  if (behind) ({ generation, issuedAt, proved, previousIssuedAt } = adopt(copy));
-
-  if (copy.generation === generation) {
-    const proof = !proved;
-    if (proof) {
-      proved = true;
-      issuedAt = copy.date;
+  if (claims.generation === generation) {
+    const confirms = !confirmed;
+    if (confirms) {
+      confirmed = true;
+      issuedAt = claims.issuedAt;
     }
-    if (Math.abs(copy.date - issuedAt) > window) return { kind: 'reused' };
-    const progress = { generation, issuedAt, proved, previousIssuedAt };
-    if (generation > 1 && now - issuedAt <= window)
-      return behind || proof ? { kind: 'rest', generation, progress } : { kind: 'rest', generation };
-    const next = { generation: generation + 1, issuedAt: now, proved: false, previousIssuedAt: issuedAt };
+    if (Math.abs(claims.issuedAt - issuedAt) > reuseIntervalMs) return { kind: 'reused' };
+    if (generation > 1 && now - issuedAt <= reuseIntervalMs) {
+      const progress = { generation, issuedAt, confirmed, previousIssuedAt };
+      return { kind: 'keep', generation, ...(behind || confirms ? { progress } : {}) };
+    }
+    const next = { generation: generation + 1, issuedAt: now, confirmed: false, previousIssuedAt: issuedAt };
     return { kind: 'rotate', generation: next.generation, progress: next };
   }
 
-  if (copy.generation === generation - 1) {
-    // The copies of the predecessor are held to the same rule as those of the current generation.
-    if (previousIssuedAt !== null && Math.abs(copy.date - previousIssuedAt) > window) return { kind: 'reused' };
+  if (claims.generation === generation - 1) {
+    // Refresh tokens of the previous generation are held to the same rule as those of the current one.
+    if (previousIssuedAt !== null && Math.abs(claims.issuedAt - previousIssuedAt) > reuseIntervalMs)
+      return { kind: 'reused' };
     // The answer that carried the current generation was lost, or another tab was faster.
-    if (!proved || now - issuedAt <= window) return { kind: 'repeat', generation };
+    if (!confirmed || now - issuedAt <= reuseIntervalMs) return { kind: 'reissue', generation };
   }
   return { kind: 'reused' };
 }
 
-export type CallJudgement =
+export type CallDecision =
   | { kind: 'ended'; reason: SessionEndReason }
   | { kind: 'reused' }
-  /** `provedBy` is the new `issuedAt`, where this call is the proof of its generation. */
-  | { kind: 'good'; provedBy?: number };
+  /** Where the call confirms its generation, `confirmedIssuedAt` is the `issuedAt` to write. */
+  | { kind: 'authenticated'; confirmedIssuedAt?: number };
 
-/** What a protected call does. Its token is signed by us and not expired. */
-export function judgeCall(row: SessionRow, call: Call, now: number, { window }: Policy): CallJudgement {
-  const reason = endOf(row, call, now);
+/** Decides what a protected call does. The caller has verified its access token's signature and expiry. */
+export function decideCall(
+  row: SessionRow,
+  claims: AccessClaims,
+  now: number,
+  { reuseIntervalMs }: Policy,
+): CallDecision {
+  const reason = endReasonOf(row, claims, now);
   if (reason !== undefined) return { kind: 'ended', reason };
-  // A token of an older generation is good until it expires. So is one of a later generation (the row fell behind in a
-  // power cut), and it writes nothing: only redeeming a copy catches up.
-  if (call.generation !== row.generation) return { kind: 'good' };
-  if (!row.proved) return { kind: 'good', provedBy: call.date };
-  return Math.abs(call.date - row.issuedAt) > window ? { kind: 'reused' } : { kind: 'good' };
+  // An access token of an older generation is good until it expires. So is one of a later generation (the row fell behind
+  // in a power cut), but it writes nothing: only a refresh token makes the row catch up.
+  if (claims.generation !== row.generation) return { kind: 'authenticated' };
+  if (!row.confirmed) return { kind: 'authenticated', confirmedIssuedAt: claims.refreshIssuedAt };
+  const twoHolders = Math.abs(claims.refreshIssuedAt - row.issuedAt) > reuseIntervalMs;
+  return { kind: twoHolders ? 'reused' : 'authenticated' };
 }
 
-/** Why the session is over, or undefined while it is not. Judged by the row alone, never by `issuedAt` plus a lifetime. */
-function endOf(row: SessionRow, of: Copy, now: number): SessionEndReason | undefined {
-  // Signed with our key, so this cannot be; were it so, nothing about the session may be told or changed.
-  if (row.userId !== of.userId) return 'invalid';
+/** Why the session is over, or undefined while it is not. Never judged by `issuedAt` plus a lifetime. */
+function endReasonOf(row: SessionRow, claims: SessionClaims, now: number): SessionEndReason | undefined {
+  // Our own signature rules this out. Should it happen all the same, reveal and change nothing.
+  if (row.userId !== claims.userId) return 'invalid';
   if (row.endedAt !== null) return row.endReason ?? 'revoked';
   return now >= row.expiresAt ? 'expired' : undefined;
 }
 
-function adopt(copy: Copy): Progress {
-  return { generation: copy.generation, issuedAt: copy.date, proved: true, previousIssuedAt: null };
+function adopt({ generation, issuedAt }: RefreshClaims): Progress {
+  return { generation, issuedAt, confirmed: true, previousIssuedAt: null };
 }

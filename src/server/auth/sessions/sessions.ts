@@ -1,36 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { Grant, User } from '../../../shared/auth.ts';
 import type { Failure, SessionEndReason } from '../../../shared/failures.ts';
-import type { Policy, SessionRow } from './rotation.ts';
 import { purge } from '../purge.ts';
-import type { NewPerson } from '../accounts.ts';
-import type { AuthStore, Ended } from '../store/auth-store.ts';
+import type { Account, AuthStore, Ended } from '../store/auth-store.ts';
+import type { Policy, SessionRow } from './rotation.ts';
 import type { Tokens } from './tokens.ts';
 
-/** A person who called, and the session that they called with. */
-export interface Principal {
-  user: User;
-  session: { id: string };
-}
-
-/** A refresh token for the cookie. `lifetime` in milliseconds. */
+/** The refresh token to put in the cookie. `lifetime` in milliseconds. */
 export interface RefreshToken {
   token: string;
   lifetime: number;
-}
-
-/** A grant, and the cookie that goes with it; none where the browser's is to stay. */
-export interface Issued {
-  grant: Grant;
-  cookie: RefreshToken | undefined;
-  /** The session that this one took the place of. */
-  replaced?: SessionRef | undefined;
-}
-
-export interface Failed {
-  failure: Failure;
-  /** The session that this very call found in two hands, and ended. */
-  reused?: SessionRef;
 }
 
 export interface SessionRef {
@@ -38,43 +17,67 @@ export interface SessionRef {
   userId: string;
 }
 
-/** Where a session was started: for its owner, to tell their sessions apart. */
+export interface Issued {
+  kind: 'issued';
+  grant: Grant;
+  /** Undefined where the browser keeps the cookie that it has. */
+  cookie: RefreshToken | undefined;
+  /** The session that this browser was in before, which has been ended. */
+  replaced?: SessionRef | undefined;
+}
+
+export interface Authenticated {
+  kind: 'authenticated';
+  user: User;
+  session: { id: string };
+}
+
+export interface Failed {
+  kind: 'failed';
+  failure: Failure;
+  /** The session that this call ended because its refresh token was reused. */
+  reused?: SessionRef;
+}
+
+/** The device that starts a session, so that people can tell their sessions apart. */
 export interface Device {
   userAgent: string | undefined;
   ip: string | undefined;
 }
 
-/** How much is kept of what a client says about itself. In characters. */
-const TEXT_MAX_LENGTH = 256;
+/** Bounds what is stored of a client's description of itself. In characters. */
+const DEVICE_TEXT_MAX_LENGTH = 256;
 
-const sessionEnded = (reason: SessionEndReason): Failed => ({ failure: { code: 'session_ended', reason } });
-
-const endedBy = ({ reason, now }: Ended, { sid, sub }: { sid: string; sub: string }): Failed => ({
-  ...sessionEnded(reason),
-  ...(now ? { reused: { sessionId: sid, userId: sub } } : {}),
+const sessionEnded = (reason: SessionEndReason): Failed => ({
+  kind: 'failed',
+  failure: { code: 'session_ended', reason },
 });
 
-/** The session protocol put together: tokens in, rows judged and changed by the store, tokens out. */
+const failedBecause = ({ reason, byThisCall }: Ended, { sid, sub }: { sid: string; sub: string }): Failed => ({
+  ...sessionEnded(reason),
+  ...(byThisCall ? { reused: { sessionId: sid, userId: sub } } : {}),
+});
+
+/** Sessions: verifies tokens, has the store apply the rules of rotation.ts, and signs new tokens. */
 export function createSessions(options: {
   store: AuthStore;
   tokens: Tokens;
   policy: Policy;
-  /** Milliseconds. */
-  accessTokenLifetime: number;
+  accessTokenLifetimeMs: number;
   /** Milliseconds since the epoch. */
   clock: () => number;
 }) {
-  const { store, tokens, policy, accessTokenLifetime, clock } = options;
+  const { store, tokens, policy, accessTokenLifetimeMs, clock } = options;
 
-  /** @param date of the copy that the access token comes with, in milliseconds since the epoch */
-  function grant(session: SessionRow, user: User, date: number, now: number): Grant {
-    const lifetime = Math.min(accessTokenLifetime, session.expiresAt - now);
+  /** @param refreshIssuedAt `issuedAt` of the refresh token that this access token belongs to, in milliseconds since the epoch */
+  function grant(session: SessionRow, user: User, refreshIssuedAt: number, now: number): Grant {
+    const lifetime = Math.min(accessTokenLifetimeMs, session.expiresAt - now);
     const iat = now / 1000;
     const accessToken = tokens.signAccess({
       sub: user.id,
       sid: session.id,
       gen: session.generation,
-      gat: date / 1000,
+      gat: refreshIssuedAt / 1000,
       iat,
       exp: iat + lifetime / 1000,
     });
@@ -86,9 +89,9 @@ export function createSessions(options: {
     };
   }
 
-  /** A copy of the session's generation, dated now, with an access token. */
+  /** A refresh token of the current generation, issued now, with an access token. */
   function issue(session: SessionRow, user: User, now: number): Issued {
-    const lifetime = Math.min(policy.refreshTokenLifetime, session.expiresAt - now);
+    const lifetime = Math.min(policy.refreshTokenLifetimeMs, session.expiresAt - now);
     const token = tokens.signRefresh({
       sub: user.id,
       sid: session.id,
@@ -96,118 +99,111 @@ export function createSessions(options: {
       iat: now / 1000,
       exp: (now + lifetime) / 1000,
     });
-    return { grant: grant(session, user, now, now), cookie: { token, lifetime } };
+    return { kind: 'issued', grant: grant(session, user, now, now), cookie: { token, lifetime } };
   }
 
-  /** The session that a token of ours names, be it superseded or expired. */
-  function named(token: string | undefined, verify: Tokens['verifyRefresh']): SessionRef | undefined {
+  function sessionOf(token: string | undefined, verify: Tokens['verifyRefresh']): SessionRef | undefined {
     const verified = token === undefined ? undefined : verify(token, clock());
     if (verified === undefined || verified.kind === 'invalid') return undefined;
     return { sessionId: verified.claims.sid, userId: verified.claims.sub };
   }
 
-  function newSession(user: User, device: Device, now: number): SessionRow {
-    return {
-      id: randomUUID(),
-      userId: user.id,
-      generation: 1,
-      issuedAt: now,
-      proved: false,
-      previousIssuedAt: null,
-      createdAt: now,
-      lastSeenAt: now,
-      expiresAt: now + policy.sessionMaxAge,
-      endedAt: null,
-      endReason: null,
-      userAgent: device.userAgent?.slice(0, TEXT_MAX_LENGTH) ?? null,
-      ip: device.ip?.slice(0, TEXT_MAX_LENGTH) ?? null,
-    };
-  }
-
   return {
     /**
-     * Starts a session. Whoever calls this has proved who they are: see sign-in.ts, the one door.
-     * @param inPlaceOf the refresh token that came along; its session ends
+     * Starts a session. Call it through `signIn` (sign-in.ts), which takes a proof of who they are.
+     * @param options.newAccount to be created in the same atomic step; fails where its username or email is taken
+     * @param options.replacing the refresh token that the request carried; its session ends, so that a browser has one
      */
-    async start(user: User, device: Device, inPlaceOf: string | undefined): Promise<Issued> {
+    async start(options: {
+      user: User;
+      newAccount?: Account | undefined;
+      device: Device;
+      replacing?: string | undefined;
+    }): Promise<Issued | Failed> {
+      const { user, newAccount, device } = options;
       const now = clock();
-      const session = newSession(user, device, now);
-      const old = named(inPlaceOf, tokens.verifyRefresh);
-      const replaced = await store.createSession(session, old?.sessionId);
-      return { ...issue(session, user, now), replaced: replaced ? old : undefined };
-    },
-
-    /** The same for somebody whose account is created with it: both or neither. */
-    async startFirst(
-      { user, account }: NewPerson,
-      device: Device,
-      inPlaceOf: string | undefined,
-    ): Promise<Issued | Failed> {
-      const now = clock();
-      const session = newSession(user, device, now);
-      const old = named(inPlaceOf, tokens.verifyRefresh);
-      const created = await store.createAccount(account, { session, inPlaceOf: old?.sessionId });
-      if (created.kind !== 'created') return { failure: { code: created.kind } };
+      const session: SessionRow = {
+        id: randomUUID(),
+        userId: user.id,
+        generation: 1,
+        issuedAt: now,
+        confirmed: false,
+        previousIssuedAt: null,
+        createdAt: now,
+        lastSeenAt: now,
+        expiresAt: now + policy.sessionMaxAgeMs,
+        endedAt: null,
+        endReason: null,
+        userAgent: device.userAgent?.slice(0, DEVICE_TEXT_MAX_LENGTH) ?? null,
+        ip: device.ip?.slice(0, DEVICE_TEXT_MAX_LENGTH) ?? null,
+      };
+      const old = sessionOf(options.replacing, tokens.verifyRefresh);
+      const first = { session, replacing: old?.sessionId };
+      const created =
+        newAccount === undefined ? await store.createSession(first) : await store.createAccount(newAccount, first);
+      if (created.kind !== 'created') return { kind: 'failed', failure: { code: created.kind } };
       return { ...issue(session, user, now), replaced: created.replaced ? old : undefined };
     },
 
     /**
      * Redeems a refresh token.
-     * @param limit may refuse the session, once it is known which it is
+     * @param limit may refuse the session before the store is asked
      */
     async refresh(token: string, limit: (sessionId: string) => Promise<Failed | undefined>): Promise<Issued | Failed> {
       const now = clock();
       const verified = tokens.verifyRefresh(token, now);
-      if (verified.kind === 'invalid') return sessionEnded('invalid');
-      if (verified.kind === 'expired') return sessionEnded('expired');
+      if (verified.kind !== 'valid') return sessionEnded(verified.kind);
       const { sid, sub, gen, iat } = verified.claims;
       const limited = await limit(sid);
       if (limited !== undefined) return limited;
-      const date = toMilliseconds(iat);
-      const redeemed = await store.redeem({ sessionId: sid, userId: sub, generation: gen, date }, now, policy);
+      const claims = { sessionId: sid, userId: sub, generation: gen, issuedAt: toMilliseconds(iat) };
+      const redeemed = await store.redeem(claims, now, policy);
       switch (redeemed.kind) {
         case 'ended':
-          return endedBy(redeemed, verified.claims);
-        case 'rest':
-          return { grant: grant(redeemed.session, redeemed.user, date, now), cookie: undefined };
-        case 'fresh':
+          return failedBecause(redeemed, verified.claims);
+        case 'keep':
+          return {
+            kind: 'issued',
+            grant: grant(redeemed.session, redeemed.user, claims.issuedAt, now),
+            cookie: undefined,
+          };
+        case 'issue':
           return issue(redeemed.session, redeemed.user, now);
       }
     },
 
-    /** Who a protected call comes from. @param accessToken as it stood behind `Bearer` */
-    async recognize(accessToken: string): Promise<Principal | Failed> {
+    /** Who makes a protected call. @param accessToken as sent after `Bearer` */
+    async authenticate(accessToken: string): Promise<Authenticated | Failed> {
       const now = clock();
       const verified = tokens.verifyAccess(accessToken, now);
-      if (verified.kind === 'invalid') return { failure: { code: 'access_token_invalid' } };
-      if (verified.kind === 'expired') return { failure: { code: 'access_token_expired' } };
+      if (verified.kind !== 'valid') return { kind: 'failed', failure: { code: `access_token_${verified.kind}` } };
       const { sid, sub, gen, gat } = verified.claims;
-      const call = { sessionId: sid, userId: sub, generation: gen, date: toMilliseconds(gat) };
-      const recognized = await store.recognize(call, now, policy);
-      if (recognized.kind === 'ended') return endedBy(recognized, verified.claims);
-      return { user: recognized.user, session: { id: recognized.session.id } };
+      const claims = { sessionId: sid, userId: sub, generation: gen, refreshIssuedAt: toMilliseconds(gat) };
+      const authenticated = await store.authenticate(claims, now, policy);
+      if (authenticated.kind === 'ended') return failedBecause(authenticated, verified.claims);
+      return { kind: 'authenticated', user: authenticated.user, session: { id: authenticated.session.id } };
     },
 
     /**
-     * The session that a token names, be the token superseded or expired: only the signature counts. The refresh token
-     * decides where there is one, else the access token.
+     * The session that a token belongs to, even a superseded or expired token: only its signature counts. The refresh
+     * token decides where it is valid, else the access token.
      */
-    named(refreshToken: string | undefined, accessToken: string | undefined): SessionRef | undefined {
-      return named(refreshToken, tokens.verifyRefresh) ?? named(accessToken, tokens.verifyAccess);
+    identify(refreshToken: string | undefined, accessToken: string | undefined): SessionRef | undefined {
+      return sessionOf(refreshToken, tokens.verifyRefresh) ?? sessionOf(accessToken, tokens.verifyAccess);
     },
 
-    /** @returns whether this call ended it */
+    /** @returns false where the session had already ended */
     end: ({ sessionId }: SessionRef): Promise<boolean> => store.endSession(sessionId, 'revoked', clock()),
 
-    /** Removes the sessions that nobody can use any more. @returns how many */
+    /** Deletes the sessions whose every token has expired. @returns the number of rows deleted */
     purge(): Promise<number> {
-      // Twice: a power cut may have set a row back by as much as one lifetime.
-      const before = clock() - 2 * policy.refreshTokenLifetime;
+      // Twice the lifetime: a power cut may have set a row's `issuedAt` back by as much as one.
+      const before = clock() - 2 * policy.refreshTokenLifetimeMs;
       return purge((limit) => store.purgeSessions(before, limit));
     },
   };
 }
 export type Sessions = ReturnType<typeof createSessions>;
 
-/** A NumericDate in whole milliseconds, which is how we make them. */
+/** NumericDate to milliseconds, rounded: the fraction of a float is not exact. */
 const toMilliseconds = (date: number) => Math.round(date * 1000);

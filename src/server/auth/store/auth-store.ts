@@ -1,8 +1,8 @@
 import type { User } from '../../../shared/auth.ts';
-import type { Call, Copy, EndReason, Policy, SessionRow } from '../sessions/rotation.ts';
 import type { SessionEndReason } from '../../../shared/failures.ts';
+import type { AccessClaims, EndReason, Policy, RefreshClaims, SessionRow } from '../sessions/rotation.ts';
 
-/** An account as it is stored. `createdAt` in milliseconds since the epoch. */
+/** An account as stored. `createdAt` in milliseconds since the epoch. */
 export interface Account {
   id: string;
   username: string;
@@ -12,65 +12,71 @@ export interface Account {
   createdAt: number;
 }
 
-/** A session as a verb found or left it, and whose it is. */
+/** A session as it is after the verb, and its user. */
 export interface Live {
   session: SessionRow;
   user: User;
 }
 
-/** `now`: this very call ended it. */
 export interface Ended {
   kind: 'ended';
   reason: SessionEndReason;
-  now: boolean;
+  /** False where it had ended before. */
+  byThisCall: boolean;
 }
 
-/** As for `createSession`. */
-export interface FirstSession {
+export interface NewSession {
   session: SessionRow;
-  inPlaceOf?: string | undefined;
+  /** The id of the session to end in the same step, where there is one. */
+  replacing?: string | undefined;
 }
 
-/** `replaced`: a session was ended in whose place the first one began. */
-export type AccountCreated = { kind: 'created'; replaced: boolean } | { kind: 'username_taken' | 'email_taken' };
+/** `replaced`: whether the session named by `replacing` was live, and has been ended. */
+export interface SessionCreated {
+  kind: 'created';
+  replaced: boolean;
+}
+export type AccountCreated = SessionCreated | { kind: 'username_taken' | 'email_taken' };
 
-/** The session is not there: it was idle for so long that it has been purged. */
-export const PURGED: Ended = { kind: 'ended', reason: 'expired', now: false };
+/** The answer for a session that is not there: it was idle for so long that it has been purged. */
+export const PURGED: Ended = { kind: 'ended', reason: 'expired', byThisCall: false };
 
-/** `rest`: no new cookie. `fresh`: a copy of `session.generation`, dated now, is to be handed out. */
-export type Redeemed = Ended | ({ kind: 'rest' | 'fresh' } & Live);
-export type Recognized = Ended | ({ kind: 'good' } & Live);
+/** `keep`: the cookie stays as it is. `issue`: a refresh token of `session.generation`, issued now, is to be signed. */
+export type Redeemed = Ended | ({ kind: 'keep' | 'issue' } & Live);
+export type AuthenticatedSession = Ended | ({ kind: 'authenticated' } & Live);
 
 /**
- * What the kernel asks of a database, in the language of its rules. Each verb is one atomic step, and what it answers
- * holds at the moment at which it was written. The rules themselves are in protocol.ts; a store only applies them.
- * Times are milliseconds since the epoch. A verb that cannot be carried out rejects and has changed nothing.
+ * What accounts and sessions need from a database. Each verb is one atomic step. The rules are in sessions/rotation.ts;
+ * a store applies them. Times are milliseconds since the epoch.
  *
- * Synced verbs are on disk when they answer. The others may be undone by a power cut, which costs nothing: a signed token
- * proves its own rotation.
+ * A verb rejects with DatabaseUnavailable (db/errors.ts) where the database cannot execute it, and then has changed nothing.
+ * Verbs marked "Durable" have reached the disk when they resolve. A power cut may undo the others, which is harmless: a
+ * signed token proves its own rotation.
  */
 export interface AuthStore {
-  /** Synced. With its first session where one is given: both or neither. */
-  createAccount(account: Account, first?: FirstSession): Promise<AccountCreated>;
+  /** Durable. Creates the account and, where given, its first session: both or neither. */
+  createAccount(account: Account, first?: NewSession): Promise<AccountCreated>;
+  /** @param username in any case @param email lower-cased @returns `username_taken` where both are taken */
+  findTaken(username: string, email: string): Promise<'username_taken' | 'email_taken' | undefined>;
   /** @param email lower-cased */
   findAccountByEmail(email: string): Promise<Account | undefined>;
-  /** Synced. Replaces the hash unless another one was set meanwhile. */
+  /** Durable. Does nothing where the stored hash is no longer `from`. */
   replacePasswordHash(userId: string, from: string, to: string): Promise<void>;
-  /** Synced. Starts a session and ends the one that it takes the place of. @returns whether there was one to end */
-  createSession(session: SessionRow, inPlaceOf?: string): Promise<boolean>;
-  /** Redeems a copy (protocol.ts, `judgeRedemption`). An end that it finds is synced. */
-  redeem(copy: Copy, now: number, policy: Policy): Promise<Redeemed>;
-  /** Looks up a protected call's session and user (protocol.ts, `judgeCall`). An end that it finds is synced. */
-  recognize(call: Call, now: number, policy: Policy): Promise<Recognized>;
-  /** Synced. The first end wins. @returns whether this call ended it */
+  /** Durable. */
+  createSession(session: NewSession): Promise<SessionCreated>;
+  /** Redeems a refresh token by `decideRefresh`. Durable where that ends the session. */
+  redeem(claims: RefreshClaims, now: number, policy: Policy): Promise<Redeemed>;
+  /** Authenticates a protected call by `decideCall`. Durable where that ends the session. */
+  authenticate(claims: AccessClaims, now: number, policy: Policy): Promise<AuthenticatedSession>;
+  /** Durable. The first reason stays. @returns false where the session had already ended */
   endSession(id: string, reason: EndReason, now: number): Promise<boolean>;
-  /** Removes at most `limit` sessions last rotated before `before`. @returns how many */
+  /** Deletes at most `limit` sessions with `issuedAt` before `before`. @returns the number of rows deleted */
   purgeSessions(before: number, limit: number): Promise<number>;
-  /** Rejects where the database cannot be read, or nothing be written for want of its lock or a right; being full is not seen. */
+  /** Rejects where the database cannot be read or written; it writes nothing, so a full disk goes unnoticed. */
   ping(): Promise<void>;
 }
 
-/** A person as a client may know them. The one place that decides it. */
+/** The user as clients may see it, chosen field by field here and nowhere else. */
 export function toUser({ id, username, email, createdAt }: Omit<Account, 'passwordHash'>): User {
   return { id, username, email, createdAt: new Date(createdAt).toISOString() };
 }

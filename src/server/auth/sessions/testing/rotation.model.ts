@@ -1,13 +1,13 @@
 import { openSqlite, type SqliteDatabase } from '../../../db/sqlite.ts';
-import { windowFor, type Policy } from '../rotation.ts';
+import { reuseIntervalFor, type Policy } from '../rotation.ts';
 import { createSessions, type Sessions } from '../sessions.ts';
 import { sqliteStore } from '../../store/sqlite/auth-store.ts';
 import { toUser, type Account } from '../../store/auth-store.ts';
 import { createTokens } from '../tokens.ts';
 
 /*
- * The world in which the protocol is tried out: real tokens, the real rules, the real store; time, the network, the
- * browser and the power supply are ours. See protocol.model.test.ts for what must hold in it.
+ * The simulated world of rotation.model.test.ts: real tokens, rules and store, but a clock, a network, a browser and a power
+ * supply of our own.
  */
 
 const SECOND = 1_000;
@@ -15,15 +15,15 @@ export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 const START = Date.UTC(2030, 0, 1);
 
-/** Shorter than the defaults, so that expiring is within reach of a short history; long enough for the whole WINDOW. */
-const lifetimes = { refreshTokenLifetime: HOUR, sessionMaxAge: 3 * HOUR };
-export const policy: Policy = { ...lifetimes, window: windowFor(lifetimes.refreshTokenLifetime) };
-const accessTokenLifetime = 15 * MINUTE;
+/** Short enough for a short history to reach expiry, long enough for the full reuse interval. */
+const lifetimes = { refreshTokenLifetimeMs: HOUR, sessionMaxAgeMs: 3 * HOUR };
+export const policy: Policy = { ...lifetimes, reuseIntervalMs: reuseIntervalFor(lifetimes.refreshTokenLifetimeMs) };
+const accessTokenLifetimeMs = 15 * MINUTE;
 
-/** Between the clocks of two servers, at most. */
-const CLOCKS_APART = 10 * SECOND;
-/** From reading the cookie to storing the answer: the longest that an honest request takes. */
-const HONEST_REQUEST = 25 * SECOND;
+/** The most that the clocks of two servers differ. */
+const CLOCK_SKEW_MS = 10 * SECOND;
+/** The longest that an honest request takes from reading the cookie to storing the answer. */
+const HONEST_REQUEST_MS = 25 * SECOND;
 
 const account: Account = {
   id: 'anna',
@@ -43,25 +43,28 @@ interface Claims {
   gen: number;
   /** Milliseconds since the epoch. */
   exp: number;
-  /** Of the copy: a refresh token's own, an access token's that of the copy that it came with. In seconds. */
-  date: number;
+  /** When the refresh token, or the one that the access token came with, was issued. In seconds. */
+  refreshIssuedAt: number;
 }
 
 const unlimited = async () => undefined;
 
-/** What a token says; the model trusts it, the servers do not. */
+/** Reads a token without verifying it. */
 export function claimsOf(token: string): Claims {
   const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString();
-  const { sid, gen, exp, iat, gat } = JSON.parse(payload) as Omit<Claims, 'date'> & { iat: number; gat?: number };
-  return { sid, gen, exp: Math.round(exp * 1000), date: gat ?? iat };
+  const { sid, gen, exp, iat, gat } = JSON.parse(payload) as Omit<Claims, 'refreshIssuedAt'> & {
+    iat: number;
+    gat?: number;
+  };
+  return { sid, gen, exp: Math.round(exp * 1000), refreshIssuedAt: gat ?? iat };
 }
 
-/** A database that can lose its power: what was written without waiting for the disk may then be gone. */
+/** A database that can suffer a power cut, which may undo what was written without fsync. */
 function withPowerCuts(database: SqliteDatabase) {
   const client = database.db.$client;
   const changes = client.prepare('select total_changes()').pluck();
   const rows = client.prepare('select * from sessions');
-  /** The rows before each write that a power cut may undo, oldest first. */
+  /** The rows as they were before each write that a power cut may undo, oldest first. */
   let undoable: unknown[][] = [];
   let unsynced = 0;
   const counted = () => changes.get() as number;
@@ -75,33 +78,36 @@ function withPowerCuts(database: SqliteDatabase) {
     }
   }
 
+  const store = sqliteStore({
+    ...database,
+    withoutFsync<Result>(run: () => Result): Result {
+      const rowsBefore = rows.all();
+      const before = counted();
+      try {
+        return database.withoutFsync(run);
+      } finally {
+        if (counted() > before) undoable.push(rowsBefore);
+        unsynced += counted() - before;
+      }
+    },
+  });
+
   return {
-    database: {
-      ...database,
-      verb: <Args extends unknown[], Result>(run: (...args: Args) => Result) =>
-        database.verb((...args: Args): Result => {
+    store: new Proxy(store, {
+      get: (target, name: keyof typeof store) =>
+        async function verb(...args: never[]) {
           const before = counted();
           unsynced = 0;
           try {
-            return run(...args);
+            return await (target[name] as (...args: never[]) => Promise<unknown>)(...args);
           } finally {
-            // What is synced takes along everything before it: there is one log, and it is synced up to its end.
+            // A sync includes everything before it: there is one log, and it is synced up to its end.
             if (counted() - before > unsynced) undoable = [];
           }
-        }),
-      relaxed<Result>(run: () => Result): Result {
-        const rowsBefore = rows.all();
-        const before = counted();
-        try {
-          return database.relaxed(run);
-        } finally {
-          if (counted() > before) undoable.push(rowsBefore);
-          unsynced += counted() - before;
-        }
-      },
-    },
+        },
+    }),
 
-    /** Undoes the last writes, as many as the power cut takes along. */
+    /** Undoes up to `back` of the last writes that were not synced. */
     cut(back: number): void {
       const lost = undoable.splice(Math.max(0, undoable.length - back));
       if (lost[0] !== undefined) restore(lost[0]);
@@ -114,13 +120,13 @@ function withPowerCuts(database: SqliteDatabase) {
   };
 }
 
-/** A database with one person in it, to be used by one world after another. */
+/** A database with one account, which one world after another uses. */
 export async function openModelDatabase(paths: readonly [string, ...string[]]) {
   const databases = paths.map((path) => {
     const opened = openSqlite(path);
     return { opened, ...withPowerCuts(opened) };
   });
-  const stores = databases.map(({ database }) => sqliteStore(database));
+  const stores = databases.map(({ store }) => store);
   await stores[0]!.createAccount(account);
   const generation = databases[0]!.opened.db.$client.prepare('select generation from sessions where id = ?').pluck();
   return {
@@ -138,41 +144,41 @@ export async function openModelDatabase(paths: readonly [string, ...string[]]) {
 }
 export type ModelDatabase = Awaited<ReturnType<typeof openModelDatabase>>;
 
-/** What an exchange with a server came to. */
+/** The result of an exchange with a server. */
 export type Outcome =
   | { kind: 'good'; access?: string; cookie?: string; generation?: number }
   | { kind: 'failed'; why: string };
 
 export interface Circumstances {
-  /** How far each server's clock is ahead of the true time. In milliseconds. */
+  /** How far each server's clock is ahead. In milliseconds. */
   skews?: readonly [number, number];
-  /** For showing what a shorter one would do. In milliseconds. */
-  window?: number;
+  /** Milliseconds. */
+  reuseIntervalMs?: number;
 }
 
-/** Two servers on one database, and a clock that is moved. */
-function createWorld(db: ModelDatabase, { skews = [0, 0], window = policy.window }: Circumstances) {
+/** Two servers on one database, with a simulated clock. */
+function createWorld(db: ModelDatabase, { skews = [0, 0], reuseIntervalMs = policy.reuseIntervalMs }: Circumstances) {
   db.clear();
   const time = { now: START };
-  const tokens = createTokens({ ...secrets, accessTokenLifetime });
+  const tokens = createTokens({ ...secrets, accessTokenLifetimeMs });
   const clocks = skews.map((skew) => () => time.now + skew);
   const servers: Sessions[] = clocks.map((clock, i) =>
     createSessions({
       store: db.stores[i % db.stores.length]!,
       tokens,
-      policy: { ...policy, window },
-      accessTokenLifetime,
+      policy: { ...policy, reuseIntervalMs },
+      accessTokenLifetimeMs,
       clock,
     }),
   );
   const issued = { refresh: [] as string[], access: [] as string[] };
-  /** Sessions in the order in which they were started: ids are random, histories are to be compared. */
+  /** In the order of their start: ids are random, and histories are compared. */
   const sessions: string[] = [];
   const started = new Map<string, number>();
   const ended = new Set<string>();
   const story: string[] = [];
 
-  function tell(line: string): void {
+  function log(line: string): void {
     story.push(`${((time.now - START) / SECOND).toFixed(3)} s: ${line}`);
   }
 
@@ -180,11 +186,11 @@ function createWorld(db: ModelDatabase, { skews = [0, 0], window = policy.window
     throw new Error([rule, ...story].join('\n'));
   }
 
-  /** @param sid of the session that was used, where one was */
-  function note(what: string, server: number, outcome: Outcome, sid?: string): Outcome {
+  /** @param sid of the session that the request used */
+  function record(what: string, server: number, outcome: Outcome, sid?: string): Outcome {
     if (outcome.kind === 'good') {
-      if (sid !== undefined && time.now - started.get(sid)! >= policy.sessionMaxAge + CLOCKS_APART)
-        fail('A session outlived its greatest age.');
+      if (sid !== undefined && time.now - started.get(sid)! >= policy.sessionMaxAgeMs + CLOCK_SKEW_MS)
+        fail('A session outlived its maximum age.');
       if (outcome.access !== undefined) issued.access.push(outcome.access);
       if (outcome.cookie !== undefined) issued.refresh.push(outcome.cookie);
     }
@@ -192,32 +198,32 @@ function createWorld(db: ModelDatabase, { skews = [0, 0], window = policy.window
       outcome.kind === 'failed'
         ? outcome.why
         : `good ${outcome.generation ?? ''}${outcome.cookie === undefined ? '' : ' with cookie'}`;
-    tell(`server ${server}: ${what} -> ${result}`);
+    log(`server ${server}: ${what} -> ${result}`);
     return outcome;
   }
 
-  /** The generation that the database has just now. */
-  const current = (sid: string) => db.generationOf(sid);
-
-  function named(token: string): string {
+  function describe(token: string): string {
     const { sid, gen } = claimsOf(token);
     return `session ${sessions.indexOf(sid)}, generation ${gen}`;
   }
 
   async function start(server: number, cookie: string | undefined): Promise<Outcome & { kind: 'good' }> {
-    const { grant, cookie: set } = await servers[server]!.start(user, { userAgent: undefined, ip: undefined }, cookie);
+    const device = { userAgent: undefined, ip: undefined };
+    const issuedNow = await servers[server]!.start({ user, device, replacing: cookie });
+    if (issuedNow.kind === 'failed') return fail('A login failed.');
+    const { grant, cookie: set } = issuedNow;
     sessions.push(grant.session.id);
     started.set(grant.session.id, time.now);
     if (cookie !== undefined) ended.add(claimsOf(cookie).sid);
     const outcome = { kind: 'good' as const, access: grant.accessToken, cookie: set!.token, generation: 1 };
-    note('login', server, outcome);
+    record('login', server, outcome);
     return outcome;
   }
 
   async function refresh(server: number, cookie: string): Promise<Outcome> {
     const answer = await servers[server]!.refresh(cookie, unlimited);
     const outcome: Outcome =
-      'failure' in answer
+      answer.kind === 'failed'
         ? { kind: 'failed', why: 'reason' in answer.failure ? answer.failure.reason : answer.failure.code }
         : {
             kind: 'good',
@@ -225,26 +231,29 @@ function createWorld(db: ModelDatabase, { skews = [0, 0], window = policy.window
             generation: answer.grant.session.generation,
             ...(answer.cookie === undefined ? {} : { cookie: answer.cookie.token }),
           };
-    if (outcome.kind === 'good' && claimsOf(outcome.access!).date !== claimsOf(outcome.cookie ?? cookie).date)
-      fail('An access token is not dated as the copy that it came with.');
-    return note(`refresh with ${named(cookie)}`, server, outcome, claimsOf(cookie).sid);
+    if (
+      outcome.kind === 'good' &&
+      claimsOf(outcome.access!).refreshIssuedAt !== claimsOf(outcome.cookie ?? cookie).refreshIssuedAt
+    )
+      fail('The gat of an access token is not the iat of the refresh token that it came with.');
+    return record(`refresh with ${describe(cookie)}`, server, outcome, claimsOf(cookie).sid);
   }
 
   async function call(server: number, access: string): Promise<Outcome> {
-    const answer = await servers[server]!.recognize(access);
+    const answer = await servers[server]!.authenticate(access);
     const outcome: Outcome =
-      'failure' in answer
+      answer.kind === 'failed'
         ? { kind: 'failed', why: 'reason' in answer.failure ? answer.failure.reason : answer.failure.code }
         : { kind: 'good' };
-    return note(`call with ${named(access)}`, server, outcome, claimsOf(access).sid);
+    return record(`call with ${describe(access)}`, server, outcome, claimsOf(access).sid);
   }
 
   async function logout(server: number, cookie: string | undefined, access: string | undefined): Promise<Outcome> {
-    const named = servers[server]!.named(cookie, access);
-    if (named !== undefined) await servers[server]!.end(named);
+    const session = servers[server]!.identify(cookie, access);
+    if (session !== undefined) await servers[server]!.end(session);
     const token = cookie ?? access;
     if (token !== undefined) ended.add(claimsOf(token).sid);
-    return note('logout', server, { kind: 'good' });
+    return record('logout', server, { kind: 'good' });
   }
 
   return {
@@ -252,10 +261,10 @@ function createWorld(db: ModelDatabase, { skews = [0, 0], window = policy.window
     servers,
     sessions,
     issued,
-    /** Sessions that their owner ended, by logging out or by logging in again. */
+    /** Sessions that their user ended, by logging out or by logging in again. */
     ended,
-    current,
-    tell,
+    currentGeneration: (sid: string) => db.generationOf(sid),
+    log,
     fail,
     start,
     refresh,
@@ -263,48 +272,49 @@ function createWorld(db: ModelDatabase, { skews = [0, 0], window = policy.window
     logout,
     clock: (server: number) => clocks[server]!(),
 
-    /** Rule 3: every token there ever was of a session that was ended, tried once more on every server. */
+    /** Invariant 3: tries every token of every ended session once more, on every server. */
     async checkLogoutWins(): Promise<void> {
       for (const server of servers.keys()) {
         for (const token of issued.refresh)
           if (ended.has(claimsOf(token).sid) && (await refresh(server, token)).kind === 'good')
-            fail('A refresh brought an ended session back.');
+            fail('A refresh revived an ended session.');
         for (const token of issued.access)
           if (ended.has(claimsOf(token).sid) && (await call(server, token)).kind === 'good')
-            fail('A call was let in after its session had ended.');
+            fail('A call succeeded after its session had ended.');
       }
     },
 
-    /** Rule 4. */
+    /** Invariant 4. */
     checkDatabase(): void {
       const bytes = db.serialize();
       for (const token of [...issued.refresh, ...issued.access])
         for (const part of token.split('.'))
-          if (bytes.includes(part)) fail(`The database holds a part of a token: ${part}`);
+          if (bytes.includes(part)) fail(`The database contains part of a token: ${part}`);
       for (const secret of [...secrets.accessSecrets, ...secrets.refreshSecrets])
-        if (bytes.includes(secret)) fail('The database holds a secret.');
+        if (bytes.includes(secret)) fail('The database contains a secret.');
       if (db.countSessions() > sessions.length) fail('There are more rows than sessions.');
     },
   };
 }
-/** What an honest person's browser sends. All times in milliseconds. */
+
+/** A request of an honest person's browser. All times in milliseconds. */
 export interface Request {
   what: 'refresh' | 'call' | 'login' | 'logout';
-  /** Since the event before it. Then, too, the cookie is read. */
+  /** Since the previous event. The cookie is read when the request is sent. */
   gap: number;
   tab: number;
   server: number;
-  /** How long it takes to the server; `never` where it does not get there. */
+  /** How long it takes to reach the server. */
   there: number | 'never';
-  /** How long the answer takes; `never` where it gets lost. */
+  /** How long the answer takes. */
   back: number | 'never';
-  /** Since it was sent: when a network that repeats it brings it to the server once more. */
+  /** When the network delivers it a second time, since it was sent. */
   again?: number | undefined;
 }
 
 export type Event =
   | Request
-  /** A power cut, which takes the last writes along, but for those that were synced. */
+  /** A power cut that undoes up to `writes` of the last unsynced writes. */
   | { what: 'cut'; gap: number; writes: number }
   | { what: 'purge'; gap: number; server: number };
 
@@ -313,24 +323,24 @@ interface Message {
   cookie: string | undefined;
   access: string | undefined;
   deadline: number;
-  /** Once the server has answered. */
+  /** Set once the server has answered. */
   outcome?: Outcome;
-  /** The request may still reach the server; its answer is not stored. */
+  /** Its answer is not stored, though the request may still reach the server. */
   givenUp?: boolean;
 }
 
-/** In the order in which they come where they come at the same time: it is the worst. */
+/** In the order in which simultaneous ones are run, which is the worst order. */
 type Phase = 'send' | 'process' | 'store';
 const PHASES: Phase[] = ['send', 'process', 'store'];
 
-/** Log in and log out: what changes which session the browser is in. */
-const enters = ({ request: { what } }: Message) => what === 'login' || what === 'logout';
+/** A login or logout, which changes the session that the browser is in. */
+const changesSession = ({ request: { what } }: Message) => what === 'login' || what === 'logout';
 
 /**
- * An honest browser of two tabs on a bad network: requests and answers get lost, are late, come twice and overtake each
- * other; but each is processed and answered within the time that an honest request may take, or never. Checks, at every
- * step, that nobody is logged out, and that nobody is let in after logging out.
- * @returns what every exchange came to, for comparing two histories, and the check of rule 4, which takes its time
+ * Runs an honest browser with two tabs on a bad network, which loses, delays, duplicates and reorders requests and answers.
+ * Each request is processed and answered within the time an honest request may take, or never. Checks at every step that
+ * nobody is logged out, and that nothing works after logging out.
+ * @returns the result of every exchange, to compare histories, and the check of invariant 4, which is slow
  */
 export async function liveThrough(
   db: ModelDatabase,
@@ -338,25 +348,25 @@ export async function liveThrough(
   events: readonly Event[],
 ): Promise<{ history: unknown[]; checkDatabase: () => void }> {
   const world = createWorld(db, circumstances);
-  const { time, fail, tell, ended } = world;
+  const { time, fail, log, ended } = world;
   const first = await world.start(0, undefined);
   let jar = first.cookie;
   const tabs = [first.access, undefined];
-  /** The session that the person is logged in to as far as they can know; undefined while they cannot. */
+  /** The session that the person knows to be in; undefined while a login or logout has not been answered. */
   let loggedInTo: string | undefined = claimsOf(first.cookie!).sid;
   let pending: Message[] = [];
   const history: unknown[] = [];
 
   function send(request: Request): Message | undefined {
     const { what, tab } = request;
-    const message = { request, cookie: jar, access: tabs[tab], deadline: time.now + HONEST_REQUEST };
+    const message = { request, cookie: jar, access: tabs[tab], deadline: time.now + HONEST_REQUEST_MS };
     if (what === 'refresh' && jar === undefined) return undefined;
     if (what === 'call' && message.access === undefined) return undefined;
-    // The client lets one of these at a time touch the cookie, across its tabs: a refresh waits for a login or a logout
-    // under way, and these give up whatever was before them. No server could make up for a client that does not.
+    // What only the client can guarantee: a refresh waits for a login or logout in flight, and a login or logout discards the
+    // answers of the requests before it.
     pending = pending.filter(({ deadline }) => deadline >= time.now);
-    if (what === 'refresh' && pending.some(enters)) return undefined;
-    if (enters(message)) {
+    if (what === 'refresh' && pending.some(changesSession)) return undefined;
+    if (changesSession(message)) {
       loggedInTo = undefined;
       for (const before of pending) before.givenUp = true;
     }
@@ -386,14 +396,14 @@ export async function liveThrough(
     const { sid, exp } = claimsOf(what === 'refresh' ? message.cookie! : message.access!);
     const expired = exp <= world.clock(server);
     if (ended.has(sid)) {
-      if (outcome.kind === 'good') fail('A session went on after its owner had ended it.');
+      if (outcome.kind === 'good') fail('A session continued after its user had ended it.');
     } else if (outcome.kind === 'failed' && !expired) fail('An honest person was logged out.');
-    else if (outcome.kind === 'good' && expired) fail('An expired token was taken.');
+    else if (outcome.kind === 'good' && expired) fail('An expired token was accepted.');
   }
 
   function store({ request: { what, tab }, outcome, givenUp }: Message): void {
     if (outcome?.kind !== 'good' || givenUp) return;
-    tell(`tab ${tab} gets the answer to its ${what}`);
+    log(`tab ${tab} receives the answer to its ${what}`);
     if (what === 'logout') {
       jar = undefined;
       tabs[tab] = undefined;
@@ -407,7 +417,7 @@ export async function liveThrough(
   const messages = new Map<Event, Message>();
   async function run(event: Event, phase: Phase): Promise<void> {
     if (event.what === 'cut') {
-      tell('power cut');
+      log('power cut');
       return db.cut(event.writes);
     }
     if (event.what === 'purge') return void (await world.servers[event.server]!.purge());
@@ -428,7 +438,7 @@ export async function liveThrough(
     await run(event, phase);
   }
   if (loggedInTo !== undefined) {
-    if (jar === undefined || claimsOf(jar).sid !== loggedInTo) fail('The browser kept the cookie of another session.');
+    if (jar === undefined || claimsOf(jar).sid !== loggedInTo) fail('The browser has the cookie of another session.');
     for (const server of world.servers.keys()) {
       const request: Request = { what: 'refresh', gap: 0, tab: 0, server, there: 0, back: 0 };
       await process({ request, cookie: jar, access: undefined, deadline: 0 });
@@ -444,7 +454,7 @@ interface Entry {
   phase: Phase;
 }
 
-/** When what happens. Nothing of an honest request happens after its deadline. */
+/** The phases of all events in order of time. No phase of an honest request is later than its deadline. */
 function timetable(events: readonly Event[]): Entry[] {
   let at = 0;
   const entries = events.flatMap((event): Entry[] => {
@@ -454,7 +464,7 @@ function timetable(events: readonly Event[]): Entry[] {
     if (!('there' in event)) return [send];
     const phases: Entry[] = [send];
     const add = (phase: Phase, after: number) =>
-      phases.push({ at: sent + Math.min(after, HONEST_REQUEST), event, phase });
+      phases.push({ at: sent + Math.min(after, HONEST_REQUEST_MS), event, phase });
     if (event.there !== 'never') {
       add('process', event.there);
       if (event.again !== undefined) add('process', event.again);
@@ -465,14 +475,14 @@ function timetable(events: readonly Event[]): Entry[] {
   return entries.toSorted((a, b) => a.at - b.at || PHASES.indexOf(a.phase) - PHASES.indexOf(b.phase));
 }
 
-/** One step with whatever tokens there are, by whomever. `pick` counts from the newest. */
+/** A step with any token ever issued. `pick` counts back from the newest. */
 export type HostileStep = { do: 'wait'; ms: number } | { do: 'refresh' | 'call'; pick: number; server: number };
 
 /**
- * Anybody presents any token that there ever was, whenever they like. Checks that a token of a generation older than one
- * that was first used more than WINDOW ago ends the session, and that what is ended stays so.
+ * Invariant 2a: anybody presents any token at any time. Checks that a token of a generation older than one first used more
+ * than the reuse interval ago ends the session, and that it stays ended.
  */
-export async function tryEverything(
+export async function replayTokens(
   db: ModelDatabase,
   circumstances: Circumstances & { skews: readonly [number, number] },
   steps: readonly HostileStep[],
@@ -481,8 +491,8 @@ export async function tryEverything(
   const { time, fail, issued } = world;
   await world.start(0, undefined);
   const firstUsed = new Map<number, number>();
-  // The date of a copy is that of the server that issued it; what is compared with it is the other one's clock.
-  const tolerance = policy.window + Math.abs(circumstances.skews[0] - circumstances.skews[1]);
+  // A token carries the time of the server that issued it, and another server's clock is compared with it.
+  const tolerance = policy.reuseIntervalMs + Math.abs(circumstances.skews[0] - circumstances.skews[1]);
   let over = false;
 
   for (const step of steps) {
@@ -497,8 +507,8 @@ export async function tryEverything(
     const superseded = [...firstUsed].some(([newer, since]) => newer > gen && time.now - since > tolerance);
     const { kind } = await world[step.do](step.server, token);
     if (kind === 'good') {
-      if (over) fail('A session went on after it had been found in two hands.');
-      if (step.do === 'refresh' && superseded) fail('A superseded token was taken.');
+      if (over) fail('A session continued after reuse was detected.');
+      if (step.do === 'refresh' && superseded) fail('A superseded token was accepted.');
       if (!firstUsed.has(gen)) firstUsed.set(gen, time.now);
     } else if (inTime) over = true;
   }
@@ -506,7 +516,7 @@ export async function tryEverything(
 
 type Party = 'owner' | 'thief';
 
-/** A step of a theft; a `lost` answer is one that the server gave and nobody got. */
+/** A step of a theft. `lost`: the server answers, but the answer does not arrive. */
 export type TheftStep =
   | { do: 'wait'; ms: number }
   | { do: 'steal' }
@@ -514,8 +524,8 @@ export type TheftStep =
   | { do: 'call'; who: Party; server: number };
 
 /**
- * A thief copies the cookie, once, and never refreshes within WINDOW of the owner. Checks that once either has used a
- * generation that they fetched themselves, while it was current, the next refresh of the other ends the session.
+ * Invariant 2b: a thief copies the cookie once, and never refreshes within the reuse interval of the owner. Checks that once
+ * either has used a generation that they fetched themselves while it was current, the other's next refresh ends the session.
  */
 export async function steal(
   db: ModelDatabase,
@@ -523,25 +533,25 @@ export async function steal(
   steps: readonly TheftStep[],
 ): Promise<void> {
   const world = createWorld(db, circumstances);
-  const { time, fail, tell } = world;
+  const { time, fail, log } = world;
   const first = await world.start(0, undefined);
-  const apart = policy.window + Math.abs(circumstances.skews[0] - circumstances.skews[1]) + 1;
+  const apart = policy.reuseIntervalMs + Math.abs(circumstances.skews[0] - circumstances.skews[1]) + 1;
   const holding = (cookie: string | undefined) => ({
     cookie,
     access: undefined as string | undefined,
-    /** Generations got from the server since the theft. */
+    /** Generations received from the server since the theft. */
     fetched: new Set<number>(),
     refreshedAt: Number.NEGATIVE_INFINITY,
-    /** The other has used what they fetched. */
+    /** The other party has used a generation that they fetched. */
     exposed: false,
   });
   const parties = { owner: holding(first.cookie), thief: holding(undefined) };
   let stolen = false;
 
-  /** Whether this use shows that they hold what they fetched themselves, while nobody has gone further. */
-  function shows(who: Party, token: string): boolean {
+  /** Whether this use confirms a generation that they fetched themselves and that is still current. */
+  function confirms(who: Party, token: string): boolean {
     const { sid, gen } = claimsOf(token);
-    return parties[who].fetched.has(gen) && world.current(sid) === gen;
+    return parties[who].fetched.has(gen) && world.currentGeneration(sid) === gen;
   }
 
   for (const step of steps) {
@@ -553,7 +563,7 @@ export async function steal(
       if (stolen) continue;
       stolen = true;
       parties.thief.cookie = parties.owner.cookie;
-      tell('the thief copies the cookie');
+      log('the thief copies the cookie');
       continue;
     }
     const party = parties[step.who];
@@ -565,19 +575,19 @@ export async function steal(
       party.refreshedAt = time.now;
     }
     const inTime = claimsOf(token).exp > world.clock(step.server);
-    const shown = shows(step.who, token);
-    tell(step.who);
+    const confirmed = confirms(step.who, token);
+    log(step.who);
     const outcome = await world[step.do](step.server, token);
     if (outcome.kind === 'failed') {
       if (!inTime) continue;
-      if (!stolen) fail('The owner was logged out with nobody else there.');
+      if (!stolen) fail('The owner was logged out although nothing was stolen.');
       for (const left of world.issued.access.slice(-3))
         if ((await world.call(step.server, left)).kind === 'good')
-          fail('One of the two was sent away, and the session went on.');
+          fail('One of the two was refused, and the session continued.');
       return;
     }
-    if (step.do === 'refresh' && party.exposed) fail('The thief and the owner both went on.');
-    if (shown) other.exposed = true;
+    if (step.do === 'refresh' && party.exposed) fail('The thief and the owner both continued.');
+    if (confirmed) other.exposed = true;
     if (step.do === 'call' || step.lost) continue;
     party.access = outcome.access;
     if (outcome.cookie === undefined) continue;

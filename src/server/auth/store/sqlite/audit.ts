@@ -3,15 +3,17 @@ import type { SqliteDatabase } from '../../../db/sqlite.ts';
 import type { StoredAuditEvent } from '../../audit.ts';
 import { auditEvents } from './tables.sqlite.ts';
 
-/** Audit events in SQLite. They do not wait for the disk: what they report is on it already, or has changed nothing. */
-export function sqliteAudit({ db, relaxed, verb }: SqliteDatabase) {
+/** Audit events in SQLite. Without fsync: what an event reports is durable already, or changed nothing. */
+export function sqliteAudit({ db, withoutFsync }: SqliteDatabase) {
   return {
-    write: verb((event: StoredAuditEvent): void => void relaxed(() => db.insert(auditEvents).values(event).run())),
+    async write(event: StoredAuditEvent): Promise<void> {
+      withoutFsync(() => db.insert(auditEvents).values(event).run());
+    },
 
-    /** Removes at most `limit` events from before `before`. @returns how many */
-    purge: verb((before: number, limit: number): number => {
+    /** Deletes at most `limit` events with `at` before `before`. @returns the number of rows deleted */
+    async purge(before: number, limit: number): Promise<number> {
       const old = db.select({ id: auditEvents.id }).from(auditEvents).where(lt(auditEvents.at, before)).limit(limit);
-      return relaxed(() => db.delete(auditEvents).where(inArray(auditEvents.id, old)).run().changes);
-    }),
+      return withoutFsync(() => db.delete(auditEvents).where(inArray(auditEvents.id, old)).run().changes);
+    },
   };
 }

@@ -1,15 +1,25 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import Database from 'better-sqlite3';
-import { afterEach, describe, expect, test, vi } from 'vitest';
-import { DatabaseUnavailable, openSqlite } from '../../../db/sqlite.ts';
-import { anna, bert, copyOf, describeAuthStore, newSession, policy, START } from '../testing/contract.ts';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { DatabaseUnavailable } from '../../../db/errors.ts';
+import { openSqlite } from '../../../db/sqlite.ts';
+import {
+  accessClaims,
+  anna,
+  bert,
+  describeAuthStore,
+  newSession,
+  policy,
+  refreshClaims,
+  START,
+} from '../testing/contract.ts';
 import { sqliteStore } from './auth-store.ts';
 import type { AuthStore } from '../auth-store.ts';
 
-// Threads and locks take their time on a machine that is busy with other tests.
+// Threads and locks are slow on a machine that is busy with other tests.
 vi.setConfig({ testTimeout: 30_000 });
 
 const MINUTE = 60_000;
@@ -50,35 +60,36 @@ describeAuthStore('SQLite in a file, two servers on it', async () => {
 
 const later = START + 15 * MINUTE;
 
-/** Each verb that writes, with what it takes to make it write. */
+/** Every verb that writes, called so that it does. */
 const writes: Record<string, (store: AuthStore) => Promise<unknown>> = {
   createAccount: (store) => store.createAccount(bert()),
   replacePasswordHash: (store) => store.replacePasswordHash('anna', 'h1', 'h2'),
-  createSession: (store) => store.createSession(newSession({ id: 'second' }), 'session'),
-  'redeem, rotating': (store) => store.redeem(copyOf(1, START), later, policy),
-  'redeem, ending': (store) => store.redeem(copyOf(1, START + 2 * MINUTE, { sessionId: 'proved' }), later, policy),
-  'recognize, ending': (store) =>
-    store.recognize(copyOf(1, START + 2 * MINUTE, { sessionId: 'proved' }), later, policy),
+  createSession: (store) => store.createSession({ session: newSession({ id: 'second' }), replacing: 'session' }),
+  'redeem, rotating': (store) => store.redeem(refreshClaims(1, START), later, policy),
+  'redeem, ending': (store) =>
+    store.redeem(refreshClaims(1, START + 2 * MINUTE, { sessionId: 'confirmed' }), later, policy),
+  'authenticate, ending': (store) =>
+    store.authenticate(accessClaims(1, START + 2 * MINUTE, { sessionId: 'confirmed' }), later, policy),
   endSession: (store) => store.endSession('session', 'revoked', later),
   purgeSessions: (store) => store.purgeSessions(later, 10),
 };
 
-const prove = (store: AuthStore) => store.recognize(copyOf(1, START + 1), later, policy);
+const confirm = (store: AuthStore) => store.authenticate(accessClaims(1, START + 1), later, policy);
 
 async function fill(store: AuthStore): Promise<void> {
   await store.createAccount(anna());
-  await store.createSession(newSession());
-  await store.createSession(newSession({ id: 'proved', proved: true }));
+  await store.createSession({ session: newSession() });
+  await store.createSession({ session: newSession({ id: 'confirmed', confirmed: true }) });
 }
 
-/** Everything that is in the tables. */
+/** All rows of the tables. */
 function contents({ db }: ReturnType<typeof openSqlite>): unknown {
   return ['users', 'sessions'].map((table) => db.$client.prepare(`select * from ${table} order by id`).all());
 }
 
-describe('a database that cannot be used', () => {
-  test.each(Object.keys(writes))(
-    'makes %s reject while another process holds the lock, and works afterwards',
+describe('a store whose database is unavailable', () => {
+  it.each(Object.keys(writes))(
+    'rejects %s while another process holds the lock, and works afterwards',
     async (name) => {
       const file = temporaryFile();
       const { database, store } = open(file);
@@ -95,31 +106,31 @@ describe('a database that cannot be used', () => {
     },
   );
 
-  test('lets a call in whose proof it cannot keep, and a later call brings the proof again', async () => {
+  it('authenticates a call whose confirmation it cannot write, and lets a later call confirm', async () => {
     const { database, store } = open(':memory:');
     await fill(store);
     const before = contents(database);
     database.db.$client.pragma('query_only = ON');
-    expect(await prove(store)).toMatchObject({ kind: 'good', user: { id: 'anna' } });
+    expect(await confirm(store)).toMatchObject({ kind: 'authenticated', user: { id: 'anna' } });
     expect(contents(database)).toEqual(before);
     database.db.$client.pragma('query_only = OFF');
-    await prove(store);
-    expect(contents(database)).toMatchObject([[{}], [{}, { id: 'session', proved: 1, issued_at: START + 1 }]]);
+    await confirm(store);
+    expect(contents(database)).toMatchObject([[{}], [{}, { id: 'session', confirmed: 1, issued_at: START + 1 }]]);
   });
 
-  test('can still be read while another process writes', async () => {
+  it('reads while another process writes', async () => {
     const file = temporaryFile();
     const { store } = open(file);
     await fill(store);
     const blocker = new Database(file);
     cleanups.push(() => blocker.close());
     blocker.exec('BEGIN IMMEDIATE');
-    expect(await store.recognize(copyOf(1, START, { sessionId: 'proved' }), later, policy)).toMatchObject({
-      kind: 'good',
+    expect(await store.authenticate(accessClaims(1, START, { sessionId: 'confirmed' }), later, policy)).toMatchObject({
+      kind: 'authenticated',
     });
   });
 
-  test('is told by a ping that asks whether it can be written', async () => {
+  it('rejects a ping when it cannot write', async () => {
     const file = temporaryFile();
     const { database, store } = open(file);
     const blocker = new Database(file);
@@ -132,7 +143,18 @@ describe('a database that cannot be used', () => {
     await expect(store.ping()).rejects.toThrow(DatabaseUnavailable);
   });
 
-  test.each(Object.keys(writes))('makes %s reject and change nothing where it is read-only', async (name) => {
+  // SQLite keeps working on the open file, but what it commits from then on is lost.
+  it.each(['removed', 'replaced'])('rejects a ping when its file was %s', async (how) => {
+    const file = temporaryFile();
+    const { store } = open(file);
+    renameSync(file, `${file}-kept`);
+    if (how === 'replaced') writeFileSync(file, '');
+    await expect(store.ping()).rejects.toThrow(DatabaseUnavailable);
+    renameSync(`${file}-kept`, file);
+    await store.ping();
+  });
+
+  it.each(Object.keys(writes))('rejects %s and changes nothing when it is read-only', async (name) => {
     const { database, store } = open(':memory:');
     await fill(store);
     const before = contents(database);
@@ -142,37 +164,34 @@ describe('a database that cannot be used', () => {
     expect(database.db.$client.pragma('synchronous', { simple: true })).toBe(2);
   });
 
-  test.each([...Object.keys(writes), 'findAccountByEmail', 'ping'])(
-    'makes %s reject once it is closed',
-    async (name) => {
-      const { database, store } = open(':memory:');
-      await fill(store);
-      database.close();
-      const verbs: typeof writes = {
-        ...writes,
-        findAccountByEmail: () => store.findAccountByEmail('anna@example.com'),
-        ping: () => store.ping(),
-      };
-      await expect(verbs[name]!(store)).rejects.toThrow(DatabaseUnavailable);
-    },
-  );
+  it.each([...Object.keys(writes), 'findAccountByEmail', 'ping'])('rejects %s once it is closed', async (name) => {
+    const { database, store } = open(':memory:');
+    await fill(store);
+    database.close();
+    const verbs: typeof writes = {
+      ...writes,
+      findAccountByEmail: () => store.findAccountByEmail('anna@example.com'),
+      ping: () => store.ping(),
+    };
+    await expect(verbs[name]!(store)).rejects.toThrow(DatabaseUnavailable);
+  });
 
-  test('is not what a fault of ours is taken for', async () => {
+  it('does not blame the database for a bug', async () => {
     const { store } = open(':memory:');
     await fill(store);
-    const fault = store.createSession(newSession());
+    const fault = store.createSession({ session: newSession() });
     await expect(fault).rejects.toThrow();
     await expect(fault).rejects.not.toThrow(DatabaseUnavailable);
   });
 });
 
-describe('what is on disk when a verb answers', () => {
-  /** Runs it and says with which `synchronous` each of its writes was made. */
+describe('durability', () => {
+  /** The values of `synchronous` at the writes of a verb. */
   async function levelsOf(write: (store: AuthStore) => Promise<unknown>): Promise<unknown[]> {
     const { database, store } = open(':memory:');
     await fill(store);
     const client = database.db.$client;
-    // The level cannot be asked for inside a statement, so it is read whenever it may have been changed.
+    // It cannot be read inside a statement, so it is read whenever it may have changed.
     const level = () => client.pragma('synchronous', { simple: true });
     let current = level();
     const levels: unknown[] = [];
@@ -198,107 +217,105 @@ describe('what is on disk when a verb answers', () => {
   const FULL = 2;
   const NORMAL = 1;
 
-  test.each([
+  it.each([
     ['createAccount', FULL],
     ['replacePasswordHash', FULL],
     ['createSession', FULL],
     ['endSession', FULL],
     ['redeem, ending', FULL],
-    ['recognize, ending', FULL],
+    ['authenticate, ending', FULL],
     ['redeem, rotating', NORMAL],
     ['purgeSessions', NORMAL],
   ])('%s writes with synchronous = %i', async (name, level) => {
     expect(await levelsOf(writes[name]!)).toEqual([level]);
   });
 
-  test('a proof is written with synchronous = 1', async () => {
-    expect(await levelsOf(prove)).toEqual([NORMAL]);
+  it('a confirmation writes with synchronous = 1', async () => {
+    expect(await levelsOf(confirm)).toEqual([NORMAL]);
   });
 });
 
 describe('two servers on one database', () => {
-  test('a proof that another server overtook with a rotation changes nothing', async () => {
+  it('write no confirmation when the other has rotated in between', async () => {
     const file = temporaryFile();
     const { store: fast } = open(file);
     const { database } = open(file);
     await fill(fast);
-    // The other server's turn comes between the reading and the writing of this one.
+    // The other server runs between this one's read and its write.
     let overtake: Promise<unknown> | undefined;
     const slow = sqliteStore({
       ...database,
-      relaxed(run) {
-        overtake = fast.redeem(copyOf(1, START), later, policy);
+      withoutFsync(run) {
+        overtake = fast.redeem(refreshClaims(1, START), later, policy);
         return run();
       },
     });
-    await slow.recognize(copyOf(1, START), later, policy);
-    expect(await overtake).toMatchObject({ kind: 'fresh', session: { generation: 2 } });
+    await slow.authenticate(accessClaims(1, START), later, policy);
+    expect(await overtake).toMatchObject({ kind: 'issue', session: { generation: 2 } });
     expect(contents(database)).toMatchObject([
       [{}],
-      [{ id: 'proved' }, { id: 'session', generation: 2, proved: 0, issued_at: later, previous_issued_at: START }],
+      [
+        { id: 'confirmed' },
+        { id: 'session', generation: 2, confirmed: 0, issued_at: later, previous_issued_at: START },
+      ],
     ]);
   });
 
-  test('a proof that another server overtook with another proof leaves its date', async () => {
+  it('keep the first of two confirmations', async () => {
     const file = temporaryFile();
     const { store: fast } = open(file);
     const { database } = open(file);
     await fill(fast);
     const slow = sqliteStore({
       ...database,
-      relaxed(run) {
-        void fast.recognize(copyOf(1, START + 1), later, policy);
+      withoutFsync(run) {
+        void fast.authenticate(accessClaims(1, START + 1), later, policy);
         return run();
       },
     });
-    await slow.recognize(copyOf(1, START + 2), later, policy);
-    expect(contents(database)).toMatchObject([[{}], [{}, { proved: 1, issued_at: START + 1 }]]);
+    await slow.authenticate(accessClaims(1, START + 2), later, policy);
+    expect(contents(database)).toMatchObject([[{}], [{}, { confirmed: 1, issued_at: START + 1 }]]);
   });
 
-  test(
-    'in two threads, redeeming the same copies at the same time, agree on every generation',
-    { timeout: 60_000 },
-    async () => {
-      const file = temporaryFile();
-      const { store } = open(file);
-      const rounds = 20;
-      await store.createAccount(anna());
-      for (let i = 0; i < rounds; i++) await store.createSession(newSession({ id: `race${i}` }));
-      const gate = new Int32Array(new SharedArrayBuffer(4));
-      const answers = await Promise.all(
-        [1, 2].map(async () => {
-          const worker = new Worker(REDEEM_IN_A_THREAD, {
-            eval: true,
-            execArgv: ['--disable-warning=MODULE_TYPELESS_PACKAGE_JSON'],
-            workerData: {
-              gate,
-              rounds,
-              file,
-              now: later,
-              policy,
-              copy: copyOf(1, START),
-              modules: ['../../../db/sqlite.ts', './auth-store.ts'].map((path) => new URL(path, import.meta.url).href),
-            },
-          });
-          return new Promise<string[]>((resolve, reject) => {
-            worker.once('message', resolve).once('error', reject);
-          });
-        }),
-      );
-      const expected = Array.from({ length: rounds }, () => 'fresh 2');
-      expect(answers).toEqual([expected, expected]);
-    },
-  );
+  it('agree on every generation when two threads redeem the same tokens at once', { timeout: 60_000 }, async () => {
+    const file = temporaryFile();
+    const { store } = open(file);
+    const rounds = 20;
+    await store.createAccount(anna());
+    for (let i = 0; i < rounds; i++) await store.createSession({ session: newSession({ id: `race${i}` }) });
+    const gate = new Int32Array(new SharedArrayBuffer(4));
+    const answers = await Promise.all(
+      [1, 2].map(async () => {
+        const worker = new Worker(REDEEM_IN_A_THREAD, {
+          eval: true,
+          workerData: {
+            gate,
+            rounds,
+            file,
+            now: later,
+            policy,
+            claims: refreshClaims(1, START),
+            modules: ['../../../db/sqlite.ts', './auth-store.ts'].map((path) => new URL(path, import.meta.url).href),
+          },
+        });
+        return new Promise<string[]>((resolve, reject) => {
+          worker.once('message', resolve).once('error', reject);
+        });
+      }),
+    );
+    const expected = Array.from({ length: rounds }, () => 'issue 2');
+    expect(answers).toEqual([expected, expected]);
+  });
 });
 
-/** Both wait for each other before every round, so that they redeem each copy as nearly at once as can be. */
+/** The threads wait for each other before every round, so as to redeem each token at nearly the same time. */
 const REDEEM_IN_A_THREAD = `
   const { parentPort, workerData } = require('node:worker_threads');
-  const { gate, rounds, file, now, policy, copy, modules } = workerData;
+  const { gate, rounds, file, now, policy, claims, modules } = workerData;
   (async () => {
     const [{ openSqlite }, { sqliteStore }] = await Promise.all(modules.map((url) => import(url)));
     const database = openSqlite(file);
-    // On a machine that is busy with other tests the other thread may be kept waiting while it holds the lock.
+    // On a busy machine the other thread may be descheduled while it holds the lock.
     database.db.$client.pragma('busy_timeout = 20000');
     const store = sqliteStore(database);
     const answers = [];
@@ -306,7 +323,7 @@ const REDEEM_IN_A_THREAD = `
       const met = 2 * (i + 1);
       if (Atomics.add(gate, 0, 1) + 1 === met) Atomics.notify(gate, 0);
       for (let seen = Atomics.load(gate, 0); seen < met; seen = Atomics.load(gate, 0)) Atomics.wait(gate, 0, seen);
-      const answer = await store.redeem({ ...copy, sessionId: 'race' + i }, now, policy);
+      const answer = await store.redeem({ ...claims, sessionId: 'race' + i }, now, policy);
       answers.push(answer.kind + ' ' + answer.session?.generation);
     }
     database.close();

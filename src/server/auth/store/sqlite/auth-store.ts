@@ -1,142 +1,153 @@
 import { and, eq, inArray, isNull, lt, sql } from 'drizzle-orm';
-import { isOutage, type SqliteDatabase } from '../../../db/sqlite.ts';
-import { judgeCall, judgeRedemption, type SessionRow } from '../../sessions/rotation.ts';
-import { PURGED, toUser, type AccountCreated, type AuthStore, type Ended, type Live } from '../auth-store.ts';
+import { isDatabaseUnavailable } from '../../../db/errors.ts';
+import type { SqliteDatabase } from '../../../db/sqlite.ts';
+import { decideCall, decideRefresh, type EndReason } from '../../sessions/rotation.ts';
+import { PURGED, toUser, type AuthStore, type Ended, type Live, type NewSession } from '../auth-store.ts';
 import { sessions, users } from './tables.sqlite.ts';
 
-/** The verbs on SQLite. Everything here is synchronous, so a verb without a transaction is still one step in a process. */
-export function sqliteStore({ db, verb, relaxed }: SqliteDatabase): AuthStore {
-  const user = { id: users.id, username: users.username, email: users.email, createdAt: users.createdAt };
-  const session = db
+const IMMEDIATE = { behavior: 'immediate' } as const;
+
+/**
+ * The verbs on SQLite. Each runs synchronously, so one without a transaction is a single step within this process; what
+ * another process can do in between is ruled out by a transaction or by the condition of the write.
+ */
+export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase): AuthStore {
+  const sessionById = db
     .select()
     .from(sessions)
     .where(eq(sessions.id, sql.placeholder('id')))
     .prepare();
-  const owner = db
-    .select(user)
+  const userById = db
+    .select({ id: users.id, username: users.username, email: users.email, createdAt: users.createdAt })
     .from(users)
     .where(eq(users.id, sql.placeholder('id')))
     .prepare();
-  const account = db
+  const accountByEmail = db
     .select()
     .from(users)
     .where(eq(users.email, sql.placeholder('email')))
     .prepare();
 
-  /** Two reads by primary key: better-sqlite3 takes three times as long for the same as a join, and every call pays it. */
+  /** Two reads by primary key: a join takes three times as long in better-sqlite3, and every call would pay for it. */
   function find(id: string): Live | undefined {
-    const row = session.get({ id });
-    const person = row && owner.get({ id: row.userId });
-    return person && { session: row, user: toUser(person) };
+    const session = sessionById.get({ id });
+    const user = session && userById.get({ id: session.userId });
+    return user && { session, user: toUser(user) };
   }
 
-  function end(id: string, endReason: 'revoked' | 'reused', endedAt: number): boolean {
-    return (
-      db
-        .update(sessions)
-        .set({ endedAt, endReason })
-        .where(and(eq(sessions.id, id), isNull(sessions.endedAt)))
-        .run().changes > 0
-    );
+  /** @returns false where the session does not exist or had already ended */
+  function end(id: string, endReason: EndReason, endedAt: number): boolean {
+    const live = and(eq(sessions.id, id), isNull(sessions.endedAt));
+    return db.update(sessions).set({ endedAt, endReason }).where(live).run().changes > 0;
   }
 
-  /** In a transaction of the caller's. @returns whether there was a session to end */
-  function begin(first: SessionRow, inPlaceOf: string | undefined): boolean {
-    const replaced = inPlaceOf !== undefined && end(inPlaceOf, 'revoked', first.createdAt);
-    db.insert(sessions).values(first).run();
+  function endReused(id: string, now: number): Ended {
+    return { kind: 'ended', reason: 'reused', byThisCall: end(id, 'reused', now) };
+  }
+
+  /** Runs in the caller's transaction. @returns whether a session was replaced */
+  function begin({ session, replacing }: NewSession): boolean {
+    const replaced = replacing !== undefined && end(replacing, 'revoked', session.createdAt);
+    db.insert(sessions).values(session).run();
     return replaced;
   }
 
-  const reused = (id: string, now: number): Ended => ({ kind: 'ended', reason: 'reused', now: end(id, 'reused', now) });
+  const exists = (condition: ReturnType<typeof eq>) =>
+    db.select({ id: users.id }).from(users).where(condition).get() !== undefined;
+
+  function taken(username: string, email: string) {
+    if (exists(eq(sql`lower(${users.username})`, username.toLowerCase()))) return 'username_taken';
+    return exists(eq(users.email, email)) ? 'email_taken' : undefined;
+  }
 
   return {
-    createAccount: verb((account, first) =>
-      db.transaction(
-        (tx): AccountCreated => {
-          const taken = (condition: ReturnType<typeof eq>) =>
-            tx.select({ id: users.id }).from(users).where(condition).get() !== undefined;
-          if (taken(eq(sql`lower(${users.username})`, account.username.toLowerCase())))
-            return { kind: 'username_taken' };
-          if (taken(eq(users.email, account.email))) return { kind: 'email_taken' };
-          tx.insert(users).values(account).run();
-          return { kind: 'created', replaced: first !== undefined && begin(first.session, first.inPlaceOf) };
-        },
-        { behavior: 'immediate' },
-      ),
-    ),
+    async createAccount(account, first) {
+      return db.transaction(() => {
+        const kind = taken(account.username, account.email);
+        if (kind !== undefined) return { kind };
+        db.insert(users).values(account).run();
+        return { kind: 'created', replaced: first !== undefined && begin(first) };
+      }, IMMEDIATE);
+    },
 
-    findAccountByEmail: verb((email) => account.get({ email })),
+    async findTaken(username, email) {
+      return taken(username, email);
+    },
 
-    replacePasswordHash: verb((userId, from, to) => {
-      db.update(users)
-        .set({ passwordHash: to })
-        .where(and(eq(users.id, userId), eq(users.passwordHash, from)))
-        .run();
-    }),
+    async findAccountByEmail(email) {
+      return accountByEmail.get({ email });
+    },
 
-    createSession: verb((first, inPlaceOf) => db.transaction(() => begin(first, inPlaceOf), { behavior: 'immediate' })),
+    async replacePasswordHash(userId, from, to) {
+      const unchanged = and(eq(users.id, userId), eq(users.passwordHash, from));
+      db.update(users).set({ passwordHash: to }).where(unchanged).run();
+    },
 
-    redeem: verb((copy, now, policy) => {
-      const redeemed = relaxed(() =>
-        db.transaction(
-          (tx) => {
-            const found = find(copy.sessionId);
-            if (found === undefined) return PURGED;
-            const judgement = judgeRedemption(found.session, copy, now, policy);
-            if (judgement.kind === 'reused') return judgement;
-            if (judgement.kind === 'ended') return { ...judgement, now: false };
-            if ('progress' in judgement && judgement.progress !== undefined) {
-              const changes = { ...judgement.progress, lastSeenAt: now };
-              tx.update(sessions).set(changes).where(eq(sessions.id, copy.sessionId)).run();
-              Object.assign(found.session, changes);
-            }
-            return { kind: judgement.kind === 'rest' ? 'rest' : 'fresh', ...found } as const;
-          },
-          { behavior: 'immediate' },
-        ),
+    async createSession(session) {
+      return { kind: 'created', replaced: db.transaction(() => begin(session), IMMEDIATE) };
+    },
+
+    async redeem(claims, now, policy) {
+      const redeemed = withoutFsync(() =>
+        db.transaction(() => {
+          const found = find(claims.sessionId);
+          if (found === undefined) return PURGED;
+          const decision = decideRefresh(found.session, claims, now, policy);
+          if (decision.kind === 'reused') return decision;
+          if (decision.kind === 'ended') return { ...decision, byThisCall: false };
+          if ('progress' in decision) {
+            const changes = { ...decision.progress, lastSeenAt: now };
+            db.update(sessions).set(changes).where(eq(sessions.id, claims.sessionId)).run();
+            Object.assign(found.session, changes);
+          }
+          return { kind: decision.kind === 'keep' ? 'keep' : 'issue', ...found } as const;
+        }, IMMEDIATE),
       );
-      // Written apart, because it must be synced. Whatever happened in between, the session was in two hands.
-      return redeemed.kind === 'reused' ? reused(copy.sessionId, now) : redeemed;
-    }),
+      // A write of its own, because it has to be durable. Whatever happened in between, the session has two holders.
+      return redeemed.kind === 'reused' ? endReused(claims.sessionId, now) : redeemed;
+    },
 
-    recognize: verb((call, now, policy) => {
-      const found = find(call.sessionId);
+    async authenticate(claims, now, policy) {
+      const found = find(claims.sessionId);
       if (found === undefined) return PURGED;
-      const judgement = judgeCall(found.session, call, now, policy);
-      if (judgement.kind === 'ended') return { ...judgement, now: false };
-      if (judgement.kind === 'reused') return reused(call.sessionId, now);
-      if (judgement.provedBy !== undefined) {
-        const changes = { proved: true, issuedAt: judgement.provedBy, lastSeenAt: now };
-        // Another process may have proved or rotated it since it was read.
-        const unproved = and(
-          eq(sessions.id, call.sessionId),
-          eq(sessions.generation, call.generation),
-          eq(sessions.proved, false),
+      const decision = decideCall(found.session, claims, now, policy);
+      if (decision.kind === 'ended') return { ...decision, byThisCall: false };
+      if (decision.kind === 'reused') return endReused(claims.sessionId, now);
+      if (decision.confirmedIssuedAt !== undefined) {
+        const changes = { confirmed: true, issuedAt: decision.confirmedIssuedAt, lastSeenAt: now };
+        // Another process may have confirmed or rotated it since it was read.
+        const unconfirmed = and(
+          eq(sessions.id, claims.sessionId),
+          eq(sessions.generation, claims.generation),
+          eq(sessions.confirmed, false),
         );
         try {
-          relaxed(() => db.update(sessions).set(changes).where(unproved).run());
+          withoutFsync(() => db.update(sessions).set(changes).where(unconfirmed).run());
         } catch (error) {
-          // The call needs no write to be answered; while there can be none, a later call brings the same proof.
-          if (!isOutage(error)) throw error;
+          // The call can be answered without the write, and a later one confirms the generation just as well.
+          if (!isDatabaseUnavailable(error)) throw error;
         }
         Object.assign(found.session, changes);
       }
-      return { kind: 'good', ...found };
-    }),
+      return { kind: 'authenticated', ...found };
+    },
 
-    endSession: verb((id, reason, now) => end(id, reason, now)),
+    async endSession(id, reason, now) {
+      return end(id, reason, now);
+    },
 
-    purgeSessions: verb((before, limit) => {
+    async purgeSessions(before, limit) {
       const idle = db.select({ id: sessions.id }).from(sessions).where(lt(sessions.issuedAt, before)).limit(limit);
-      return relaxed(() => db.delete(sessions).where(inArray(sessions.id, idle)).run().changes);
-    }),
+      return withoutFsync(() => db.delete(sessions).where(inArray(sessions.id, idle)).run().changes);
+    },
 
-    ping: verb(() => {
+    async ping() {
+      checkFile();
       db.select({ id: users.id }).from(users).limit(1).get();
-      // Takes the lock of a writer, and writes nothing.
+      // Takes the write lock, deletes nothing.
       db.delete(users)
         .where(sql`false`)
         .run();
-    }),
+    },
   };
 }

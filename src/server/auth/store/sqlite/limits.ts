@@ -1,22 +1,22 @@
 import { asc, getTableName, inArray, lt } from 'drizzle-orm';
 import { RateLimiterSQLite } from 'rate-limiter-flexible';
-import { guarded, type SqliteDatabase } from '../../../db/sqlite.ts';
-import { rateLimits } from './tables.sqlite.ts';
+import type { SqliteDatabase } from '../../../db/sqlite.ts';
 import type { DurableLimiter } from '../../limits/throttle.ts';
+import { rateLimits } from './tables.sqlite.ts';
 
-/** Limiters that count in SQLite. A count lost in a power cut does no harm, so they do not wait for the disk. */
-export function sqliteLimiters({ db, relaxed }: SqliteDatabase): DurableLimiter {
+/** Limiters that count in SQLite. Without fsync: a count lost in a power cut does no harm. */
+export function sqliteLimiters({ db, withoutFsync }: SqliteDatabase): DurableLimiter {
   const client = db.$client;
-  // The part of the driver that the limiter uses, with our faults and without the wait for the disk.
+  // The part of the driver that the limiter uses.
   const storeClient = {
     prepare(sql: string) {
       const statement = client.prepare(sql);
       return {
-        get: (...values: unknown[]) => guarded(() => statement.get(...values)),
-        run: (...values: unknown[]) => guarded(() => relaxed(() => statement.run(...values))),
+        get: (...values: unknown[]) => statement.get(...values),
+        run: (...values: unknown[]) => withoutFsync(() => statement.run(...values)),
       };
     },
-    transaction: (run: () => unknown) => () => guarded(() => relaxed(() => client.transaction(run)())),
+    transaction: (run: () => unknown) => () => withoutFsync(() => client.transaction(run)()),
   };
   return (keyPrefix, limit) =>
     new RateLimiterSQLite({
@@ -29,15 +29,15 @@ export function sqliteLimiters({ db, relaxed }: SqliteDatabase): DurableLimiter 
     });
 }
 
-/** Removes at most `limit` counters that are over. @returns how many */
-export function purgeLimits({ db, relaxed, verb }: SqliteDatabase): (now: number, limit: number) => Promise<number> {
-  return verb((now, limit) => {
-    const over = db
+/** @returns a function that deletes at most `limit` counters that expired before `now`, and answers how many */
+export function purgeLimits({ db, withoutFsync }: SqliteDatabase) {
+  return async (now: number, limit: number): Promise<number> => {
+    const expired = db
       .select({ key: rateLimits.key })
       .from(rateLimits)
       .where(lt(rateLimits.expire, now))
       .orderBy(asc(rateLimits.expire))
       .limit(limit);
-    return relaxed(() => db.delete(rateLimits).where(inArray(rateLimits.key, over)).run().changes);
-  });
+    return withoutFsync(() => db.delete(rateLimits).where(inArray(rateLimits.key, expired)).run().changes);
+  };
 }

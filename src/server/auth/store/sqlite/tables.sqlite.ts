@@ -14,13 +14,13 @@ export const users = sqliteTable(
     createdAt: time('created_at').notNull(),
   },
   (table) => [
-    // Shown as written, unique without regard to case. Only ASCII gets here, which is all that SQLite's lower() knows.
+    // Unique regardless of case. Usernames are ASCII, which is all that SQLite's lower() folds.
     uniqueIndex('users_username_unique').on(sql`lower(${table.username})`),
     uniqueIndex('users_email_unique').on(table.email),
   ],
 );
 
-/** One row per session, updated by each rotation. It holds no part of any token: a copy of it logs nobody in. */
+/** One row per session, updated by each rotation. No part of any token is stored: a copy of the database logs nobody in. */
 export const sessions = sqliteTable(
   'sessions',
   {
@@ -30,7 +30,7 @@ export const sessions = sqliteTable(
       .references(() => users.id, { onDelete: 'cascade' }),
     generation: integer('generation').notNull(),
     issuedAt: time('issued_at').notNull(),
-    proved: integer('proved', { mode: 'boolean' }).notNull(),
+    confirmed: integer('confirmed', { mode: 'boolean' }).notNull(),
     previousIssuedAt: time('previous_issued_at'),
     createdAt: time('created_at').notNull(),
     lastSeenAt: time('last_seen_at').notNull(),
@@ -41,13 +41,13 @@ export const sessions = sqliteTable(
     ip: text('ip'),
   },
   (table) => [
-    // For purging, and for all sessions of a person.
+    // For purging, and for finding a user's sessions.
     index('sessions_issued_at').on(table.issuedAt),
     index('sessions_user_id').on(table.userId),
   ],
 );
 
-/** Counters of rate-limiter-flexible, which prescribes the columns. `expire` is a time. */
+/** Counters of rate-limiter-flexible, which dictates the columns. */
 export const rateLimits = sqliteTable(
   'rate_limits',
   {
@@ -58,7 +58,7 @@ export const rateLimits = sqliteTable(
   (table) => [index('rate_limits_expire').on(table.expire)],
 );
 
-/** What happened to accounts and sessions, for an operator. Outlives both, so it refers to neither. */
+/** What happened to accounts and sessions. No foreign keys: an event outlives both. */
 export const auditEvents = sqliteTable(
   'audit_events',
   {

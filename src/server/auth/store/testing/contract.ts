@@ -1,14 +1,14 @@
-import { beforeEach, afterEach, describe, expect, test } from 'vitest';
-import type { Copy, Policy, SessionRow } from '../../sessions/rotation.ts';
+import { beforeEach, afterEach, describe, expect, it } from 'vitest';
+import type { AccessClaims, Policy, RefreshClaims, SessionRow } from '../../sessions/rotation.ts';
 import type { Account, AuthStore } from '../auth-store.ts';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 
 export const START = Date.UTC(2030, 0, 1);
-export const policy: Policy = { refreshTokenLifetime: 7 * DAY, sessionMaxAge: 30 * DAY, window: MINUTE };
+export const policy: Policy = { refreshTokenLifetimeMs: 7 * DAY, sessionMaxAgeMs: 30 * DAY, reuseIntervalMs: MINUTE };
 
-/** One empty database, seen by two servers. Where a database has only one connection, both may be the same. */
+/** An empty database as two servers see it. Both are the same store where there can be only one connection. */
 export interface StoreUnderTest {
   servers: readonly [AuthStore, AuthStore];
   close(): Promise<void>;
@@ -20,18 +20,18 @@ export function anna(changes: Partial<Account> = {}): Account {
 
 export const bert = () => anna({ id: 'bert', username: 'bert', email: 'bert@example.com' });
 
-/** As sessions.ts starts one. */
+/** A session as `start` in sessions.ts creates it. */
 export function newSession(changes: Partial<SessionRow> = {}): SessionRow {
   return {
     id: 'session',
     userId: 'anna',
     generation: 1,
     issuedAt: START,
-    proved: false,
+    confirmed: false,
     previousIssuedAt: null,
     createdAt: START,
     lastSeenAt: START,
-    expiresAt: START + policy.sessionMaxAge,
+    expiresAt: START + policy.sessionMaxAgeMs,
     endedAt: null,
     endReason: null,
     userAgent: null,
@@ -40,13 +40,25 @@ export function newSession(changes: Partial<SessionRow> = {}): SessionRow {
   };
 }
 
-export function copyOf(generation: number, date: number, changes: Partial<Copy> = {}): Copy {
-  return { sessionId: 'session', userId: 'anna', generation, date, ...changes };
+export function refreshClaims(
+  generation: number,
+  issuedAt: number,
+  changes: Partial<RefreshClaims> = {},
+): RefreshClaims {
+  return { sessionId: 'session', userId: 'anna', generation, issuedAt, ...changes };
+}
+
+export function accessClaims(
+  generation: number,
+  refreshIssuedAt: number,
+  changes: Partial<AccessClaims> = {},
+): AccessClaims {
+  return { sessionId: 'session', userId: 'anna', generation, refreshIssuedAt, ...changes };
 }
 
 /**
- * The cases that every store must pass, each on a database of its own. They look at it through its verbs only.
- * @param open makes an empty database
+ * The contract that every AuthStore must meet, tested through its verbs only. Each test gets a database of its own.
+ * @param open creates an empty database
  */
 export function describeAuthStore(name: string, open: () => Promise<StoreUnderTest>): void {
   describe(`AuthStore: ${name}`, () => {
@@ -60,23 +72,26 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
     });
     afterEach(() => world.close());
 
-    /** The row as it is stored, seen by the other server. A call of a generation that never was changes nothing. */
+    /**
+     * The row as the other server reads it, or why the session is over. A call with a generation that was never issued
+     * writes nothing.
+     */
     async function stored(id = 'session', userId = 'anna', now = START): Promise<SessionRow | string> {
-      const call = { sessionId: id, userId, generation: Number.MAX_SAFE_INTEGER, date: now };
-      const found = await other.recognize(call, now, policy);
-      return found.kind === 'good' ? found.session : found.reason;
+      const claims = { sessionId: id, userId, generation: Number.MAX_SAFE_INTEGER, refreshIssuedAt: now };
+      const found = await other.authenticate(claims, now, policy);
+      return found.kind === 'authenticated' ? found.session : found.reason;
     }
 
-    const redeem = (copy: Copy, now: number) => store.redeem(copy, now, policy);
-    const recognize = (call: Copy, now: number) => store.recognize(call, now, policy);
+    const redeem = (claims: RefreshClaims, now: number) => store.redeem(claims, now, policy);
+    const authenticate = (claims: AccessClaims, now: number) => store.authenticate(claims, now, policy);
 
     describe('accounts', () => {
-      test('are found by their email as they were created', async () => {
+      it('finds an account by email', async () => {
         expect(await store.createAccount(anna())).toEqual({ kind: 'created', replaced: false });
         expect(await other.findAccountByEmail('anna@example.com')).toEqual(anna());
       });
 
-      test('that do not exist are not found', async () => {
+      it('finds no account that does not exist', async () => {
         await store.createAccount(anna());
         expect(await store.findAccountByEmail('bert@example.com')).toBeUndefined();
         expect(await store.findAccountByEmail('')).toBeUndefined();
@@ -84,7 +99,7 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
         expect(await store.findAccountByEmail('%')).toBeUndefined();
       });
 
-      test('take a username once, without regard to case, and keep how it was written', async () => {
+      it('rejects a taken username regardless of case, and keeps it as written', async () => {
         await store.createAccount(anna({ username: 'Anna.B' }));
         const second = { ...bert(), username: 'aNNA.b' };
         expect(await store.createAccount(second)).toEqual({ kind: 'username_taken' });
@@ -92,7 +107,7 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
         expect((await store.findAccountByEmail('anna@example.com'))?.username).toBe('Anna.B');
       });
 
-      test('do not take a username for another one by its signs', async () => {
+      it('does not treat characters of a username as wildcards', async () => {
         await store.createAccount(anna({ username: 'anna_b' }));
         expect(await store.createAccount({ ...bert(), username: 'anna.b' })).toEqual({
           kind: 'created',
@@ -100,20 +115,28 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
         });
       });
 
-      test('take an email once', async () => {
+      it('rejects a taken email', async () => {
         await store.createAccount(anna());
         expect(await store.createAccount({ ...bert(), email: 'anna@example.com' })).toEqual({ kind: 'email_taken' });
         expect(await store.findAccountByEmail('anna@example.com')).toEqual(anna());
       });
 
-      test('of which both are taken name the username, be it by one person or by two', async () => {
+      it('reports the username when both are taken, by one account or by two', async () => {
         await store.createAccount(anna());
         await store.createAccount(bert());
         expect(await store.createAccount(anna({ id: 'again' }))).toEqual({ kind: 'username_taken' });
         expect(await store.createAccount(anna({ id: 'mixed', username: 'BERT' }))).toEqual({ kind: 'username_taken' });
       });
 
-      test('created at once under one name are one account', async () => {
+      it('finds out whether a username, in any case, or an email is taken', async () => {
+        await store.createAccount(anna());
+        expect(await other.findTaken('ANNA', 'bert@example.com')).toBe('username_taken');
+        expect(await other.findTaken('ANNA', 'anna@example.com')).toBe('username_taken');
+        expect(await other.findTaken('bert', 'anna@example.com')).toBe('email_taken');
+        expect(await other.findTaken('bert', 'bert@example.com')).toBeUndefined();
+      });
+
+      it('creates one account when several with the same name race', async () => {
         const many = Array.from({ length: 8 }, (_, i) =>
           world.servers[i % 2]!.createAccount(anna({ id: `anna${i}`, username: i % 2 ? 'ANNA' : 'anna' })),
         );
@@ -124,61 +147,67 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       });
     });
 
-    describe('replacing a password hash', () => {
+    describe('replacePasswordHash', () => {
       beforeEach(async () => {
         await store.createAccount(anna());
         await store.createAccount(bert());
       });
 
-      test('replaces the one that was checked, of this person only', async () => {
+      it('replaces the hash of this account only', async () => {
         await store.replacePasswordHash('anna', 'h1', 'h2');
         expect((await other.findAccountByEmail('anna@example.com'))?.passwordHash).toBe('h2');
         expect((await other.findAccountByEmail('bert@example.com'))?.passwordHash).toBe('h1');
       });
 
-      test('leaves one that was set meanwhile', async () => {
+      it('keeps a hash that was set in the meantime', async () => {
         await other.replacePasswordHash('anna', 'h1', 'set meanwhile');
         await store.replacePasswordHash('anna', 'h1', 'h2');
         expect((await store.findAccountByEmail('anna@example.com'))?.passwordHash).toBe('set meanwhile');
       });
 
-      test('of nobody does nothing', async () => {
+      it('does nothing for an unknown user', async () => {
         await expect(store.replacePasswordHash('nobody', 'h1', 'h2')).resolves.toBeUndefined();
         expect(await store.findAccountByEmail('anna@example.com')).toEqual(anna());
       });
     });
 
-    describe('sessions', () => {
+    describe('createSession', () => {
       beforeEach(async () => {
         await store.createAccount(anna());
         await store.createAccount(bert());
       });
 
-      test('are kept as they were created, and come with the person without the hash', async () => {
+      it('stores the session, and reads it with the user but not the password hash', async () => {
         const session = newSession({ userAgent: 'a browser', ip: '::1' });
-        await store.createSession(session);
+        await store.createSession({ session });
         const user = { id: 'anna', username: 'Anna', email: 'anna@example.com', createdAt: '2030-01-01T00:00:00.000Z' };
-        const call = copyOf(2, START);
-        expect(await other.recognize(call, START, policy)).toEqual({ kind: 'good', session, user });
+        const claims = accessClaims(2, START);
+        expect(await other.authenticate(claims, START, policy)).toEqual({ kind: 'authenticated', session, user });
       });
 
-      test('of nobody cannot be created', async () => {
-        await expect(store.createSession(newSession({ userId: 'nobody' }))).rejects.toThrow();
+      it('rejects a session of an unknown user', async () => {
+        await expect(store.createSession({ session: newSession({ userId: 'nobody' }) })).rejects.toThrow();
         expect(await stored('session', 'nobody')).toBe('expired');
       });
 
-      test('take the place of another one in one step', async () => {
-        expect(await store.createSession(newSession({ id: 'old' }))).toBe(false);
-        expect(await store.createSession(newSession(), 'old')).toBe(true);
+      it('ends the session it replaces', async () => {
+        expect(await store.createSession({ session: newSession({ id: 'old' }) })).toEqual({
+          kind: 'created',
+          replaced: false,
+        });
+        expect(await store.createSession({ session: newSession(), replacing: 'old' })).toEqual({
+          kind: 'created',
+          replaced: true,
+        });
         expect(await stored('old')).toBe('revoked');
         expect(await stored()).toEqual(newSession());
       });
 
-      test('may be the first of an account that is created with them, in the place of another one', async () => {
-        await store.createSession(newSession({ id: 'old' }));
+      it('creates an account with its first session, replacing another', async () => {
+        await store.createSession({ session: newSession({ id: 'old' }) });
         const carl = { ...bert(), id: 'carl', username: 'carl', email: 'carl@example.com' };
         const session = newSession({ userId: 'carl' });
-        expect(await store.createAccount(carl, { session, inPlaceOf: 'old' })).toEqual({
+        expect(await store.createAccount(carl, { session, replacing: 'old' })).toEqual({
           kind: 'created',
           replaced: true,
         });
@@ -187,32 +216,40 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
         expect(await stored('old')).toBe('revoked');
       });
 
-      test('and accounts are created together or not at all', async () => {
-        await store.createSession(newSession({ id: 'old' }));
+      it('creates both the account and its session or neither', async () => {
+        await store.createSession({ session: newSession({ id: 'old' }) });
         const carl = { ...bert(), id: 'carl', username: 'carl' };
         const session = newSession({ userId: 'carl' });
-        expect(await store.createAccount(carl, { session, inPlaceOf: 'old' })).toEqual({ kind: 'email_taken' });
+        expect(await store.createAccount(carl, { session, replacing: 'old' })).toEqual({ kind: 'email_taken' });
         const broken = newSession({ id: 'old', userId: 'carl' });
         const free = { ...carl, email: 'carl@example.com' };
-        await expect(store.createAccount(free, { session: broken, inPlaceOf: 'old' })).rejects.toThrow();
+        await expect(store.createAccount(free, { session: broken, replacing: 'old' })).rejects.toThrow();
         expect(await store.findAccountByEmail('carl@example.com')).toBeUndefined();
         expect(await stored('session', 'carl')).toBe('expired');
         expect(await stored('old')).toEqual(newSession({ id: 'old' }));
       });
 
-      test('that cannot be created end nothing', async () => {
-        await store.createSession(newSession({ id: 'old' }));
-        await expect(store.createSession(newSession({ userId: 'nobody' }), 'old')).rejects.toThrow();
-        await expect(store.createSession(newSession({ id: 'old' }), 'old')).rejects.toThrow();
+      it('ends nothing when the session cannot be created', async () => {
+        await store.createSession({ session: newSession({ id: 'old' }) });
+        await expect(
+          store.createSession({ session: newSession({ userId: 'nobody' }), replacing: 'old' }),
+        ).rejects.toThrow();
+        await expect(store.createSession({ session: newSession({ id: 'old' }), replacing: 'old' })).rejects.toThrow();
         expect(await stored('old')).toEqual(newSession({ id: 'old' }));
       });
 
-      test('may take the place of one of another person, of an ended one, or of none', async () => {
-        await store.createSession(newSession({ id: 'old', userId: 'bert' }));
-        await store.createSession(newSession({ id: 'second' }), 'old');
+      it('replaces a session of another user, and accepts one that has ended or does not exist', async () => {
+        await store.createSession({ session: newSession({ id: 'old', userId: 'bert' }) });
+        await store.createSession({ session: newSession({ id: 'second' }), replacing: 'old' });
         await store.endSession('second', 'reused', START);
-        expect(await store.createSession(newSession({ id: 'third' }), 'second')).toBe(false);
-        expect(await store.createSession(newSession({ id: 'fourth' }), 'never was')).toBe(false);
+        expect(await store.createSession({ session: newSession({ id: 'third' }), replacing: 'second' })).toEqual({
+          kind: 'created',
+          replaced: false,
+        });
+        expect(await store.createSession({ session: newSession({ id: 'fourth' }), replacing: 'unknown' })).toEqual({
+          kind: 'created',
+          replaced: false,
+        });
         expect(await stored('old', 'bert')).toBe('revoked');
         expect(await stored('second')).toBe('reused');
         expect(await stored('third')).toMatchObject({ id: 'third' });
@@ -220,151 +257,173 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       });
     });
 
-    describe('ending a session', () => {
+    describe('endSession', () => {
       beforeEach(async () => {
         await store.createAccount(anna());
-        await store.createSession(newSession());
-        await store.createSession(newSession({ id: 'other' }));
+        await store.createSession({ session: newSession() });
+        await store.createSession({ session: newSession({ id: 'other' }) });
       });
 
-      test('ends it for every server, for refreshing and for calling, and no other one', async () => {
+      it('ends that session only, for refreshes and calls on every server', async () => {
         expect(await store.endSession('session', 'revoked', START)).toBe(true);
-        const ended = { kind: 'ended', reason: 'revoked', now: false };
+        const ended = { kind: 'ended', reason: 'revoked', byThisCall: false };
         for (const server of world.servers) {
-          expect(await server.redeem(copyOf(1, START), START, policy)).toEqual(ended);
-          expect(await server.recognize(copyOf(1, START), START, policy)).toEqual(ended);
+          expect(await server.redeem(refreshClaims(1, START), START, policy)).toEqual(ended);
+          expect(await server.authenticate(accessClaims(1, START), START, policy)).toEqual(ended);
         }
         expect(await stored('other')).toMatchObject({ id: 'other' });
       });
 
-      test('is done by the first, whose reason stays', async () => {
+      it('keeps the first reason', async () => {
         expect(await store.endSession('session', 'reused', START)).toBe(true);
         expect(await other.endSession('session', 'revoked', START + 1)).toBe(false);
         expect(await stored()).toBe('reused');
       });
 
-      test('at once by many is done by one', async () => {
+      it('reports true to one of several racing calls', async () => {
         const many = Array.from({ length: 8 }, (_, i) => world.servers[i % 2]!.endSession('session', 'revoked', START));
         expect((await Promise.all(many)).filter(Boolean)).toHaveLength(1);
       });
 
-      test('that never was does nothing', async () => {
-        expect(await store.endSession('never was', 'revoked', START)).toBe(false);
+      it('does nothing for an unknown session', async () => {
+        expect(await store.endSession('unknown', 'revoked', START)).toBe(false);
       });
     });
 
-    describe('redeeming', () => {
+    describe('redeem', () => {
       const later = START + 15 * MINUTE;
 
       beforeEach(async () => {
         await store.createAccount(anna());
         await store.createAccount(bert());
-        await store.createSession(newSession());
+        await store.createSession({ session: newSession() });
       });
 
-      test('answers the row as it was written, and the person', async () => {
-        const redeemed = await redeem(copyOf(1, START), later);
-        const progress = { generation: 2, issuedAt: later, proved: false, previousIssuedAt: START, lastSeenAt: later };
-        expect(redeemed).toMatchObject({ kind: 'fresh', user: { id: 'anna' }, session: newSession(progress) });
+      it('rotates, and answers the row as written with its user', async () => {
+        const redeemed = await redeem(refreshClaims(1, START), later);
+        const progress = {
+          generation: 2,
+          issuedAt: later,
+          confirmed: false,
+          previousIssuedAt: START,
+          lastSeenAt: later,
+        };
+        expect(redeemed).toMatchObject({ kind: 'issue', user: { id: 'anna' }, session: newSession(progress) });
         expect(await stored()).toEqual(newSession(progress));
       });
 
-      test('answers a rest with what it proved, and writes that', async () => {
-        await redeem(copyOf(1, START), later);
+      it('keeps the cookie, and writes what the token confirmed', async () => {
+        await redeem(refreshClaims(1, START), later);
         const now = later + 10;
-        const progress = { generation: 2, issuedAt: later + 1, proved: true, previousIssuedAt: START, lastSeenAt: now };
-        const redeemed = await redeem(copyOf(2, later + 1), now);
-        expect(redeemed).toMatchObject({ kind: 'rest', session: newSession(progress) });
+        const progress = {
+          generation: 2,
+          issuedAt: later + 1,
+          confirmed: true,
+          previousIssuedAt: START,
+          lastSeenAt: now,
+        };
+        const redeemed = await redeem(refreshClaims(2, later + 1), now);
+        expect(redeemed).toMatchObject({ kind: 'keep', session: newSession(progress) });
         expect(await stored()).toEqual(newSession(progress));
       });
 
-      test('that has nothing to write leaves the row untouched', async () => {
-        await redeem(copyOf(1, START), later);
+      it('does not touch the row when there is nothing to write', async () => {
+        await redeem(refreshClaims(1, START), later);
         const before = await stored();
-        expect(await redeem(copyOf(1, START), later + MINUTE)).toMatchObject({ kind: 'fresh', session: before });
+        expect(await redeem(refreshClaims(1, START), later + MINUTE)).toMatchObject({ kind: 'issue', session: before });
         expect(await stored()).toEqual(before);
-        await redeem(copyOf(2, later), later);
-        const proved = await stored();
-        expect(await redeem(copyOf(2, later), later + MINUTE)).toMatchObject({ kind: 'rest', session: proved });
-        expect(await stored()).toEqual(proved);
+        await redeem(refreshClaims(2, later), later);
+        const confirmed = await stored();
+        expect(await redeem(refreshClaims(2, later), later + MINUTE)).toMatchObject({
+          kind: 'keep',
+          session: confirmed,
+        });
+        expect(await stored()).toEqual(confirmed);
       });
 
-      test('a later generation than the row has adopts it', async () => {
-        expect(await redeem(copyOf(7, later), later + 2 * MINUTE)).toMatchObject({ kind: 'fresh' });
-        expect(await stored()).toMatchObject({ generation: 8, previousIssuedAt: later, proved: false });
+      it('adopts a later generation than the row has', async () => {
+        expect(await redeem(refreshClaims(7, later), later + 2 * MINUTE)).toMatchObject({ kind: 'issue' });
+        expect(await stored()).toMatchObject({ generation: 8, previousIssuedAt: later, confirmed: false });
       });
 
-      test('a superseded copy ends the session, and only the first is told that it was just now', async () => {
+      it('ends the session when a superseded token comes back, and tells only the first caller that it did', async () => {
         for (const [generation, date] of [
           [1, START],
           [2, later],
         ] as const)
-          await redeem(copyOf(generation, date), later + (generation - 1) * 15 * MINUTE);
+          await redeem(refreshClaims(generation, date), later + (generation - 1) * 15 * MINUTE);
         const ended = { kind: 'ended', reason: 'reused' };
-        expect(await redeem(copyOf(1, START), later + DAY)).toEqual({ ...ended, now: true });
-        expect(await redeem(copyOf(1, START), later + DAY)).toEqual({ ...ended, now: false });
+        expect(await redeem(refreshClaims(1, START), later + DAY)).toEqual({ ...ended, byThisCall: true });
+        expect(await redeem(refreshClaims(1, START), later + DAY)).toEqual({ ...ended, byThisCall: false });
         expect(await stored()).toBe('reused');
       });
 
-      test('an ended session changes nothing and does not bring it back', async () => {
+      it('does not revive an ended session', async () => {
         await store.endSession('session', 'revoked', START);
         for (const generation of [1, 2, 99])
-          expect(await redeem(copyOf(generation, START), later)).toEqual({
+          expect(await redeem(refreshClaims(generation, START), later)).toEqual({
             kind: 'ended',
             reason: 'revoked',
-            now: false,
+            byThisCall: false,
           });
         expect(await stored()).toBe('revoked');
       });
 
-      test('does not move the end of the session, and is over at it', async () => {
-        const expiresAt = START + policy.sessionMaxAge;
+      it('never moves expiresAt, and refuses from then on', async () => {
+        const expiresAt = START + policy.sessionMaxAgeMs;
         let date = START;
         for (let generation = 1; generation <= 6; generation++) {
           const now = START + generation * 4 * DAY;
-          expect(await redeem(copyOf(generation, date), now)).toMatchObject({ kind: 'fresh', session: { expiresAt } });
+          expect(await redeem(refreshClaims(generation, date), now)).toMatchObject({
+            kind: 'issue',
+            session: { expiresAt },
+          });
           date = now;
         }
-        expect(await redeem(copyOf(7, date), expiresAt)).toEqual({ kind: 'ended', reason: 'expired', now: false });
+        expect(await redeem(refreshClaims(7, date), expiresAt)).toEqual({
+          kind: 'ended',
+          reason: 'expired',
+          byThisCall: false,
+        });
       });
 
-      test('a session that is not there says that it has expired', async () => {
-        const copy = copyOf(1, START, { sessionId: 'never was' });
-        expect(await redeem(copy, later)).toEqual({ kind: 'ended', reason: 'expired', now: false });
+      it('answers expired for an unknown session', async () => {
+        const claims = refreshClaims(1, START, { sessionId: 'unknown' });
+        expect(await redeem(claims, later)).toEqual({ kind: 'ended', reason: 'expired', byThisCall: false });
       });
 
-      test('with the name of another person reveals and changes nothing', async () => {
+      it('reveals and changes nothing when the token names another user', async () => {
         const before = await stored();
         const foreign = { userId: 'bert' };
-        const invalid = { kind: 'ended', reason: 'invalid', now: false };
+        const invalid = { kind: 'ended', reason: 'invalid', byThisCall: false };
         for (const generation of [0, 1, 2, 99])
-          expect(await redeem(copyOf(generation, START - DAY, foreign), later)).toEqual(invalid);
+          expect(await redeem(refreshClaims(generation, START - DAY, foreign), later)).toEqual(invalid);
         expect(await stored()).toEqual(before);
         await store.endSession('session', 'reused', START);
-        expect(await redeem(copyOf(1, START, foreign), later)).toEqual(invalid);
+        expect(await redeem(refreshClaims(1, START, foreign), later)).toEqual(invalid);
       });
 
-      test('one copy many times at once is one rotation, and everybody gets the same generation', async () => {
+      it('rotates once when many redeem the same token, and answers all with that generation', async () => {
         const many = Array.from({ length: 20 }, (_, i) =>
-          world.servers[i % 2]!.redeem(copyOf(1, START), later + i, policy),
+          world.servers[i % 2]!.redeem(refreshClaims(1, START), later + i, policy),
         );
         for (const answer of await Promise.all(many))
-          expect(answer).toMatchObject({ kind: 'fresh', session: { generation: 2 } });
-        expect(await stored()).toMatchObject({ generation: 2, proved: false, previousIssuedAt: START });
+          expect(answer).toMatchObject({ kind: 'issue', session: { generation: 2 } });
+        expect(await stored()).toMatchObject({ generation: 2, confirmed: false, previousIssuedAt: START });
       });
 
-      test('beside an end, in whatever order they are carried out, leaves nothing that can be used', async () => {
+      it('leaves nothing usable when it races with endSession, in any order', async () => {
         for (let position = 0; position <= 4; position++) {
           const id = `race${position}`;
-          await store.createSession(newSession({ id }));
+          await store.createSession({ session: newSession({ id }) });
           const racing = Array.from({ length: 5 }, async (_, i) =>
             i === position
               ? other.endSession(id, 'revoked', later)
-              : world.servers[i % 2]!.redeem(copyOf(1, START, { sessionId: id }), later, policy),
+              : world.servers[i % 2]!.redeem(refreshClaims(1, START, { sessionId: id }), later, policy),
           );
           await Promise.all(racing);
           for (const generation of [1, 2, 3])
-            expect(await redeem(copyOf(generation, later, { sessionId: id }), later)).toMatchObject({
+            expect(await redeem(refreshClaims(generation, later, { sessionId: id }), later)).toMatchObject({
               kind: 'ended',
               reason: 'revoked',
             });
@@ -372,108 +431,122 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       });
     });
 
-    describe('recognizing', () => {
+    describe('authenticate', () => {
       const later = START + 5 * MINUTE;
 
       beforeEach(async () => {
         await store.createAccount(anna());
         await store.createAccount(bert());
-        await store.createSession(newSession());
+        await store.createSession({ session: newSession() });
       });
 
-      test('proves the generation once, with the date of the copy', async () => {
-        const proved = { proved: true, issuedAt: START + 1, lastSeenAt: later };
-        const session = newSession(proved);
-        expect(await recognize(copyOf(1, START + 1), later)).toMatchObject({ kind: 'good', session });
+      it('confirms the generation once, by the issuedAt of the refresh token', async () => {
+        const confirmed = { confirmed: true, issuedAt: START + 1, lastSeenAt: later };
+        const session = newSession(confirmed);
+        expect(await authenticate(accessClaims(1, START + 1), later)).toMatchObject({ kind: 'authenticated', session });
         expect(await stored()).toEqual(session);
-        expect(await recognize(copyOf(1, START + 2), later + 1)).toMatchObject({ kind: 'good', session });
+        expect(await authenticate(accessClaims(1, START + 2), later + 1)).toMatchObject({
+          kind: 'authenticated',
+          session,
+        });
         expect(await stored()).toEqual(session);
       });
 
-      test('a token of another generation writes nothing', async () => {
-        await redeem(copyOf(1, START), later);
+      it('writes nothing for a token of another generation', async () => {
+        await redeem(refreshClaims(1, START), later);
         const before = await stored();
         for (const generation of [1, 3, 99])
-          expect(await recognize(copyOf(generation, START), later)).toMatchObject({ kind: 'good', session: before });
+          expect(await authenticate(accessClaims(generation, START), later)).toMatchObject({
+            kind: 'authenticated',
+            session: before,
+          });
         expect(await stored()).toEqual(before);
       });
 
-      test('a token from other hands ends the session, and only the first is told that it was just now', async () => {
-        await recognize(copyOf(1, START), later);
+      it('ends the session when there are two holders, and tells only the first caller that it did', async () => {
+        await authenticate(accessClaims(1, START), later);
         const ended = { kind: 'ended', reason: 'reused' };
-        expect(await recognize(copyOf(1, START + MINUTE + 1), later)).toEqual({ ...ended, now: true });
-        expect(await recognize(copyOf(1, START), later)).toEqual({ ...ended, now: false });
+        expect(await authenticate(accessClaims(1, START + MINUTE + 1), later)).toEqual({ ...ended, byThisCall: true });
+        expect(await authenticate(accessClaims(1, START), later)).toEqual({ ...ended, byThisCall: false });
         expect(await stored()).toBe('reused');
       });
 
-      test('an expired session, or one that is not there, says so', async () => {
-        const expired = { kind: 'ended', reason: 'expired', now: false };
-        expect(await recognize(copyOf(1, START), START + policy.sessionMaxAge)).toEqual(expired);
-        expect(await recognize(copyOf(1, START, { sessionId: 'never was' }), START)).toEqual(expired);
+      it('answers expired for an expired or unknown session', async () => {
+        const expired = { kind: 'ended', reason: 'expired', byThisCall: false };
+        expect(await authenticate(accessClaims(1, START), START + policy.sessionMaxAgeMs)).toEqual(expired);
+        expect(await authenticate(accessClaims(1, START, { sessionId: 'unknown' }), START)).toEqual(expired);
       });
 
-      test('with the name of another person reveals and changes nothing', async () => {
+      it('reveals and changes nothing when the token names another user', async () => {
         const before = await stored();
-        const invalid = { kind: 'ended', reason: 'invalid', now: false };
-        expect(await recognize(copyOf(1, START, { userId: 'bert' }), START)).toEqual(invalid);
+        const invalid = { kind: 'ended', reason: 'invalid', byThisCall: false };
+        expect(await authenticate(accessClaims(1, START, { userId: 'bert' }), START)).toEqual(invalid);
         expect(await stored()).toEqual(before);
       });
 
-      test('at once with rotations proves no generation but its own', async () => {
+      it('confirms no generation but its own when it races with rotations', async () => {
         const racing: Promise<unknown>[] = [];
         for (let i = 0; i < 10; i++) {
-          racing.push(world.servers[i % 2]!.recognize(copyOf(1, START), later, policy));
-          racing.push(world.servers[(i + 1) % 2]!.redeem(copyOf(1, START), later, policy));
+          racing.push(world.servers[i % 2]!.authenticate(accessClaims(1, START), later, policy));
+          racing.push(world.servers[(i + 1) % 2]!.redeem(refreshClaims(1, START), later, policy));
         }
         await Promise.all(racing);
-        expect(await stored()).toMatchObject({ generation: 2, proved: false, previousIssuedAt: START });
+        expect(await stored()).toMatchObject({ generation: 2, confirmed: false, previousIssuedAt: START });
       });
     });
 
-    describe('purging', () => {
+    describe('purgeSessions', () => {
       beforeEach(() => store.createAccount(anna()));
 
-      test('removes what was issued before the given time, and not what was issued at it', async () => {
-        await store.createSession(newSession({ id: 'before', issuedAt: START - 1 }));
-        await store.createSession(newSession({ id: 'at', issuedAt: START }));
-        await store.createSession(newSession({ id: 'after', issuedAt: START + 1 }));
+      it('deletes sessions issued before the given time, not at it', async () => {
+        await store.createSession({ session: newSession({ id: 'before', issuedAt: START - 1 }) });
+        await store.createSession({ session: newSession({ id: 'at', issuedAt: START }) });
+        await store.createSession({ session: newSession({ id: 'after', issuedAt: START + 1 }) });
         expect(await store.purgeSessions(START, 10)).toBe(1);
         expect(await stored('before')).toBe('expired');
         expect(await stored('at')).toMatchObject({ id: 'at' });
         expect(await stored('after')).toMatchObject({ id: 'after' });
       });
 
-      test('goes by when the generation was issued: a session that is in use stays, however old it is', async () => {
-        await store.createSession(newSession());
-        await redeem(copyOf(1, START), START + DAY);
+      it('keeps an old session that is still in use', async () => {
+        await store.createSession({ session: newSession() });
+        await redeem(refreshClaims(1, START), START + DAY);
         expect(await store.purgeSessions(START + DAY, 10)).toBe(0);
         expect(await stored()).toMatchObject({ generation: 2 });
       });
 
-      test('removes no more than the limit, and says how many', async () => {
-        for (let i = 0; i < 5; i++) await store.createSession(newSession({ id: `s${i}` }));
+      it('deletes at most the limit, and answers how many', async () => {
+        for (let i = 0; i < 5; i++) await store.createSession({ session: newSession({ id: `s${i}` }) });
         expect(await store.purgeSessions(START + 1, 2)).toBe(2);
         expect(await other.purgeSessions(START + 1, 2)).toBe(2);
         expect(await store.purgeSessions(START + 1, 2)).toBe(1);
         expect(await store.purgeSessions(START + 1, 2)).toBe(0);
       });
 
-      test('removes ended sessions too, and they do not come back', async () => {
-        await store.createSession(newSession());
+      it('deletes ended sessions for good', async () => {
+        await store.createSession({ session: newSession() });
         await store.endSession('session', 'revoked', START);
         expect(await store.purgeSessions(START + 1, 10)).toBe(1);
-        expect(await redeem(copyOf(1, START), START)).toEqual({ kind: 'ended', reason: 'expired', now: false });
-        expect(await redeem(copyOf(2, START), START)).toEqual({ kind: 'ended', reason: 'expired', now: false });
+        expect(await redeem(refreshClaims(1, START), START)).toEqual({
+          kind: 'ended',
+          reason: 'expired',
+          byThisCall: false,
+        });
+        expect(await redeem(refreshClaims(2, START), START)).toEqual({
+          kind: 'ended',
+          reason: 'expired',
+          byThisCall: false,
+        });
       });
 
-      test('leaves the account', async () => {
-        await store.createSession(newSession());
+      it('keeps the account', async () => {
+        await store.createSession({ session: newSession() });
         await store.purgeSessions(START + 1, 10);
         expect(await store.findAccountByEmail('anna@example.com')).toEqual(anna());
       });
     });
 
-    test('answers a ping', async () => {
+    it('answers a ping', async () => {
       await expect(store.ping()).resolves.toBeUndefined();
     });
   });

@@ -1,0 +1,14 @@
+/** The database cannot be used right now: it is locked, full, read-only or gone. The statement has changed nothing. */
+export class DatabaseUnavailable extends Error {
+  override name = 'DatabaseUnavailable';
+}
+
+/**
+ * Whether the database is to blame for an error, whichever engine it is. The driver throws DatabaseUnavailable for verbs and
+ * for a feature's own queries alike; this also finds it where Drizzle or tRPC has wrapped it.
+ */
+export function isDatabaseUnavailable(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    if (cause instanceof DatabaseUnavailable) return true;
+  return false;
+}

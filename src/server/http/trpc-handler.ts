@@ -1,0 +1,100 @@
+import { getTRPCErrorShape, TRPCError } from '@trpc/server';
+import { createExpressMiddleware } from '@trpc/server/adapters/express';
+import { getHTTPStatusCodeFromError } from '@trpc/server/http';
+import type { ErrorRequestHandler, RequestHandler } from 'express';
+import { databaseFailure, failureFor } from '../errors.ts';
+import { appRouter } from '../router.ts';
+import type { Services } from '../services.ts';
+import { createContext } from '../trpc.ts';
+import { noteError, noteProcedures } from './request-log.ts';
+
+/** Runs the procedures, with tRPC's own adapter for Express. */
+export function trpcHandler(services: Services): RequestHandler {
+  const { settings, log } = services;
+  return createExpressMiddleware({
+    router: appRouter,
+    createContext(options) {
+      const { calls } = options.info;
+      noteProcedures(
+        options.res,
+        calls.map(({ path, procedure }) => (procedure === null ? 'unknown' : path)),
+      );
+      return createContext(options, services);
+    },
+    responseMeta: ({ ctx, errors, eagerGeneration }) => ({
+      headers: {
+        ...retryAfter(errors),
+        // tRPC replaces the header set by CORS.
+        ...(settings.clientUrl === undefined ? {} : { Vary: 'trpc-accept, accept, Origin' }),
+        // Where tRPC refuses a whole request, it sets no type; where it streams, it would allow the answer to be stored, and
+        // keep a connection open that the client, or a server that is stopping, wants closed.
+        ...(eagerGeneration
+          ? {
+              'Cache-Control': 'no-store, no-transform',
+              ...(ctx?.res.shouldKeepAlive === false ? { Connection: 'close' } : {}),
+            }
+          : { 'Content-Type': 'application/json' }),
+      },
+    }),
+    // Never log `input`, which tRPC passes as well: it may contain a password.
+    onError: ({ error, ctx }) => noteError(log, ctx?.res, error),
+  });
+}
+
+/** Answers what the request guard, Express or the files of the client refuse, in tRPC's own shape. */
+export const errorHandler =
+  (services: Services): ErrorRequestHandler =>
+  (cause, req, res, next) => {
+    if (res.headersSent) return next(cause);
+    const error = toTRPCError(cause);
+    noteError(services.log, res, error);
+    const shape = getTRPCErrorShape({
+      config: appRouter._def._config,
+      error,
+      type: 'unknown',
+      path: undefined,
+      input: undefined,
+      ctx: createContext({ req, res }, services),
+    });
+    const status = clientErrorStatus(cause);
+    res
+      .status(status !== undefined && FILE_STATUSES.has(status) ? status : getHTTPStatusCodeFromError(error))
+      .set(retryAfter([error]))
+      .type('application/json')
+      .json({ error: shape });
+  };
+
+/** Statuses without a tRPC code: a failed precondition or a bad range for a file (RFC 9110, sections 13.1 and 14.2). */
+const FILE_STATUSES = new Set([412, 416]);
+
+function toTRPCError(cause: unknown): TRPCError {
+  if (cause instanceof TRPCError) return cause;
+  const unavailable = databaseFailure(cause);
+  if (unavailable !== undefined) return unavailable;
+  const status = clientErrorStatus(cause);
+  const code =
+    status === 413
+      ? 'PAYLOAD_TOO_LARGE'
+      : status === 415
+        ? 'UNSUPPORTED_MEDIA_TYPE'
+        : status === 404
+          ? 'NOT_FOUND'
+          : status !== undefined
+            ? 'BAD_REQUEST'
+            : 'INTERNAL_SERVER_ERROR';
+  // The code is the message: that of the cause may contain the path of a file.
+  return new TRPCError({ code, message: code, cause });
+}
+
+/** Undefined for an error that is not the client's fault. */
+function clientErrorStatus(cause: unknown): number | undefined {
+  const status = (cause as { status?: unknown } | null)?.status;
+  return typeof status === 'number' && status >= 400 && status < 500 ? status : undefined;
+}
+
+function retryAfter(errors: TRPCError[]): Record<string, string> {
+  const seconds = errors
+    .map(failureFor)
+    .flatMap((failure) => (failure && 'retryAfter' in failure ? failure.retryAfter : []));
+  return seconds.length === 0 ? {} : { 'Retry-After': String(Math.ceil(Math.max(...seconds))) };
+}

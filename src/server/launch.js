@@ -1,0 +1,16 @@
+// What the npm scripts run. Plain JavaScript, so that an older Node gets far enough to say what it needs: before 22.18 it
+// cannot load a .ts file, and from there on it would fail in a native module that was built for another version.
+import { readFileSync } from 'node:fs';
+
+const { engines } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+const required = Number(/\d+/.exec(engines.node)?.[0]);
+
+if (Number.parseInt(process.versions.node) < required) {
+  process.stderr.write(
+    `Latchkey requires Node ${required} or later, but this is ${process.version}. ` +
+      'A full `npm install` includes it: `npm run dev` and `npm start` then use that one.\n',
+  );
+  process.exitCode = 1;
+} else {
+  await import('./main.ts');
+}
