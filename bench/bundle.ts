@@ -14,7 +14,7 @@ const OWNERS: [name: string, pattern: RegExp][] = [
   ['other packages', /node_modules\//],
   [
     'the session and the refresh link',
-    /src\/client\/api\/(session(-(core|environment|logout|rest|tabs|token))?|refresh-(link|outcome)|link-errors)\.ts$/,
+    /src\/client\/api\/(session\/\w+|refresh-link)\.ts$/,
   ],
   ['all other code of ours', /src\//],
 ];
