@@ -12,10 +12,7 @@ const OWNERS: [name: string, pattern: RegExp][] = [
   ['TanStack Query, tRPC, EventSource', /node_modules\/(@tanstack|@trpc|eventsource|eventsource-parser)\//],
   ['zod, react-hook-form', /node_modules\/(zod|react-hook-form|@hookform)\//],
   ['other packages', /node_modules\//],
-  [
-    'the session and the refresh link',
-    /src\/client\/api\/(session\/\w+|refresh-link)\.ts$/,
-  ],
+  ['the session and the refresh link', /src\/client\/api\/(session\/\w+|refresh-link)\.ts$/],
   ['all other code of ours', /src\//],
 ];
 

@@ -2,7 +2,8 @@ import { TRPCClientError, type Operation, type TRPCLink } from '@trpc/client';
 import type { AnyRouter } from '@trpc/server';
 import { observable, type Unsubscribable } from '@trpc/server/observable';
 import type { Session, SessionEndReason } from './session/index.ts';
-import { internalsOf, unavailableDetails, type Renewal, type UnavailableRenewal } from './session/session.ts';
+import { internalsOf, unavailableDetails } from './session/session.ts';
+import type { Renewal, UnavailableRenewal } from './session/types.ts';
 
 export interface RefreshLinkOptions {
   session: Session;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { settled } from '../testing/fake-browser.ts';
 import { grantOf, type RefreshOutcome, type User } from '../testing/fake-server.ts';
 import { granted, MINUTE_MS, never, openTab } from '../testing/open-tab.ts';
-import type { Session } from './session.ts';
+import type { Session } from './types.ts';
 
 describe('a refresh', () => {
   it('SF-02 serves everybody who waits', async () => {

@@ -9,14 +9,7 @@
  * Tabs need no lock: the server gives racing refreshes the same generation of the session.
  */
 import { createBackoff } from './backoff.ts';
-import {
-  bounded,
-  defaultEnvironment,
-  stopwatch,
-  TIMER_MAX_MS,
-  type PageEvent,
-  type SessionEnvironment,
-} from './environment.ts';
+import { bounded, defaultEnvironment, stopwatch, TIMER_MAX_MS, type PageEvent } from './environment.ts';
 import {
   isGrant,
   parseOutcome,
@@ -26,90 +19,18 @@ import {
   type RefreshOutcome,
   type SessionEndReason,
 } from './grant.ts';
+import { createLogout } from './logout.ts';
 import { createTabs, type Marker, type TabMessage } from './tabs.ts';
-import { createToken, type Lead, type Token } from './token.ts';
-
-export interface SessionOptions<TUser extends Person = Person> {
-  /** Redeems the cookie: a plain request, never through a client that waits for this session, and without `keepalive`. */
-  refresh(o: { signal: AbortSignal }): Promise<RefreshOutcome<TUser>>;
-  /** Ends the session on the server; rejects if the server could not be told. */
-  logout(o: { signal: AbortSignal }): Promise<void>;
-  /** Of the channel and the marker, which the tabs of one app share. Default: `latchkey`. */
-  name?: string;
-  /** When a refresh or a logout is given up. Default: 10,000. */
-  refreshTimeoutMs?: number;
-  /** Refreshing ahead of time while the page is visible. */
-  proactive?: false | Lead;
-  /** The pause after a failed refresh; doubles with each failure. */
-  cooldown?: { baseMs: number; maxMs: number };
-  /** False spares guests a refused request, if the app can tell that there is no cookie. Default: true. */
-  refreshOnFirstVisit?: boolean;
-  environment?: Partial<SessionEnvironment>;
-  /** Tells why a refresh or a sign-out happened; for logs. */
-  onEvent?(event: SessionEvent): void;
-}
-
-export type SessionState<TUser extends Person = Person> =
-  | { status: 'unknown' }
-  /** `stale`: the token is dead and could not be renewed yet. */
-  | { status: 'signed-in'; user: TUser; session: { id: string; generation: number }; stale: boolean }
-  /** `reason`: a `SessionEndReason`, `logout`, `replaced` (a new document is loading), or absent for a guest. */
-  | { status: 'signed-out'; reason?: string };
-
-export type SessionEvent =
-  | { kind: 'refreshing'; why: 'no token' | 'expired' | 'refused' | 'ahead of time' }
-  | { kind: 'refreshed'; generation: number }
-  | { kind: 'unavailable'; retryAfterMs: number; cause?: unknown }
-  | { kind: 'signed-out'; reason: string };
-
-export interface Session<TUser extends Person = Person> {
-  /** The same object until it changes. */
-  readonly state: SessionState<TUser>;
-  /** Returns a function that unsubscribes. */
-  subscribe(listener: () => void): () => void;
-  /** Signs in silently, with the cookie. Settles with the first refresh, whatever its outcome; never rejects. */
-  start(): Promise<void>;
-  /** Takes the grant of a sign-in, or throws a TypeError. A page that has known a session loads a new document, at `url`. */
-  signIn(grant: Grant<TUser>, url?: string): void;
-  /** Signs out at once. Resolves when the server was told, or could not be, which is remembered and tried again. */
-  signOut(): Promise<void>;
-  /** A usable token, refreshed if need be. Rejects if nobody is signed in, or if the session `isUnavailable`. */
-  accessToken(): Promise<string>;
-  /** The server says, other than by a refresh, that the session `sessionId` has ended. Other tabs hear of it. */
-  ended(reason: SessionEndReason, sessionId: string): void;
-  /** The data of the person signed in has changed. */
-  userChanged(user: TUser): void;
-  /** Tries now what would be tried again after a pause: somebody does not want to wait. */
-  retry(): void;
-  dispose(): void;
-}
-
-/** The result of waiting for a usable token. */
-export type Renewal = { kind: 'ready' } | { kind: 'ended' } | { kind: 'disposed' } | UnavailableRenewal;
-export interface UnavailableRenewal {
-  kind: 'unavailable';
-  retryAfterMs: number;
-  cause?: unknown;
-}
-
-/** What only the link may use. A *serial* counts the tokens of the page, from 1; 0: no token. */
-interface Internals {
-  /** The token to send now, if any. */
-  bearer(): { accessToken: string; serial: number } | undefined;
-  /** Whether an operation has to wait for `renew` before it is sent. */
-  needsRenewal(): boolean;
-  /** Gets a usable token that is newer than the one numbered `serial`, which was refused or has expired. */
-  renew(serial: number): Promise<Renewal>;
-  /** The token numbered `serial` has been refused although it had been renewed for that. */
-  refusedAgain(serial: number): void;
-  /** Calls `run` once, at the next token or when there will be none; retries in a hidden tab too until cancelled. */
-  onceRenewed(run: () => void): () => void;
-  /** The session has ended here, or there is none. */
-  isOver(): boolean;
-  /** Of the current token, in milliseconds. */
-  lifetimeMs(): number;
-  stopwatch(): () => number;
-}
+import { createToken, type Token } from './token.ts';
+import type {
+  Internals,
+  Renewal,
+  Session,
+  SessionEvent,
+  SessionOptions,
+  SessionState,
+  UnavailableRenewal,
+} from './types.ts';
 
 interface Flight {
   readonly controller: AbortController;
@@ -119,15 +40,6 @@ interface Flight {
   readonly news: string | undefined;
   readonly result: Promise<Renewal>;
   readonly settle: (result: Renewal | Promise<Renewal>) => void;
-}
-
-/** One that the server has yet to hear of. */
-interface Logout {
-  marker: Marker;
-  /** The marker could be written: only to be sent while it still stands. */
-  isMarked: boolean;
-  controller: AbortController;
-  sending?: Promise<void> | undefined;
 }
 
 const REFRESH_TIMEOUT_MS = 10_000;
@@ -162,6 +74,14 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
   const timeoutMs = options.refreshTimeoutMs ?? REFRESH_TIMEOUT_MS;
   const cooldown = options.cooldown ?? COOLDOWN;
   const backoff = createBackoff(environment, cooldown);
+  const logout = createLogout(
+    tabs,
+    (controller) => bounded(environment, controller, timeoutMs, options.logout),
+    (isTold) => {
+      if (!isTold) backoff.afterFailure();
+      schedule();
+    },
+  );
   const listeners = new Set<() => void>();
   /** Streams that wait for the next token. */
   const waiters = new Set<() => void>();
@@ -176,7 +96,6 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
   let token: Token<TUser> | undefined;
   let serial = 0;
   let flight: Flight | undefined;
-  let logout: Logout | undefined;
   let started: Promise<void> | undefined;
   /** The session of a sign-in that this page has heard of but not asked the server about; it knows none itself. */
   let news: string | undefined;
@@ -405,7 +324,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
   /** Until there is something to do in the background. */
   function dueInMs(): number | undefined {
     if (isDisposed || isReplaced || flight) return undefined;
-    if (logout) return logout.sending ? undefined : backoff.leftMs();
+    if (logout.isDue()) return backoff.leftMs();
     if (state.status === 'signed-out') return news !== undefined ? backoff.leftMs() : undefined;
     if (!token) return started && backoff.leftMs();
     if (token.endReason) return token.leftMs();
@@ -429,7 +348,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
     if (token?.endReason) endSession(token.endReason);
     // A hidden page waits until it is looked at, unless something in it waits.
     else if ((page?.online() ?? true) && (waiters.size > 0 || page?.visible())) {
-      if (logout) void sendLogout(logout);
+      if (logout.isDue()) void logout.send();
       else launch();
     }
     notify();
@@ -463,7 +382,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
       if (state.status === 'signed-in') replace();
     } else if (state.status !== 'signed-out') {
       if (!flight) leave(marker.reason ?? 'logout');
-    } else if (marker.state === 'logout-pending') logout ??= createLogout(marker);
+    } else if (marker.state === 'logout-pending') logout.remember(marker);
   }
 
   function onMessage(message: TabMessage): void {
@@ -483,48 +402,11 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
 
   /** The browser is in the session `sessionId`, which is not that of this page. */
   function onSignedIn(sessionId: string): void {
-    if (logout?.marker.sessionId !== sessionId) dropLogout();
+    if (logout.sessionId() !== sessionId) logout.drop();
     if (owner !== undefined) return replace();
     if (!started) return;
     news = sessionId;
     tick();
-  }
-
-  function isMarked({ sessionId }: Marker): boolean {
-    const marker = tabs.marker();
-    return marker?.sessionId === sessionId && marker.state === 'logout-pending';
-  }
-
-  const createLogout = (marker: Marker): Logout => ({
-    marker,
-    isMarked: isMarked(marker),
-    controller: new AbortController(),
-  });
-
-  /** A sign-in ends the session of the older cookie by itself; a logout that came later would end the newer one. */
-  function dropLogout(): void {
-    const dropped = logout;
-    logout = undefined;
-    dropped?.controller.abort();
-  }
-
-  function sendLogout(pending: Logout): Promise<void> {
-    return (pending.sending ??= send(pending));
-  }
-
-  async function send(pending: Logout): Promise<void> {
-    // Another tab has told the server, or somebody has signed in.
-    const isMoot = pending.isMarked && !isMarked(pending.marker);
-    const isTold = isMoot || (await bounded(environment, pending.controller, timeoutMs, options.logout).then(yes, no));
-    if (logout !== pending) return;
-    if (isTold) {
-      logout = undefined;
-      if (isMarked(pending.marker)) tabs.mark({ ...pending.marker, state: 'ended' });
-    } else {
-      Object.assign(pending, { sending: undefined, controller: new AbortController() });
-      backoff.afterFailure();
-    }
-    schedule();
   }
 
   async function boot(): Promise<void> {
@@ -532,7 +414,8 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
     const isGuest = marker ? marker.state !== 'active' : options.refreshOnFirstVisit === false && tabs.canRemember();
     if (!isGuest) return void (await launch().result);
     publish({ status: 'signed-out' });
-    if (marker?.state === 'logout-pending') void sendLogout((logout = createLogout(marker)));
+    if (marker?.state === 'logout-pending') logout.remember(marker);
+    void logout.send();
     notify();
   }
 
@@ -553,7 +436,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
       if (isDisposed) return;
       const { id } = grant.session;
       started ??= Promise.resolve();
-      dropLogout();
+      logout.drop();
       const isNew = owner !== undefined && (owner !== id || state.status === 'signed-out');
       over.delete(id);
       if (isNew) {
@@ -571,7 +454,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
       // Not the session of somebody who has signed in since.
       if (owner !== undefined) reconcile();
       notify();
-      if (state.status === 'signed-out') return logout ? sendLogout(logout) : Promise.resolve();
+      if (state.status === 'signed-out') return logout.send();
       const known = tabs.marker();
       const sessionId = owner ?? known?.sessionId ?? '';
       const userId = token?.grant.user.id ?? known?.userId ?? '';
@@ -581,7 +464,8 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
       // Before the server is told: it has to survive a reload without a network.
       tabs.mark(marker);
       if (sessionId !== '') tabs.post({ kind: 'signed-out', sessionId, reason: 'logout' });
-      const told = sendLogout((logout = createLogout(marker)));
+      logout.remember(marker);
+      const told = logout.send();
       notify();
       return told;
     },
@@ -611,7 +495,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
       isDisposed = true;
       token = undefined;
       endFlight(DISPOSED);
-      dropLogout();
+      logout.drop();
       cancelAlarm?.();
       stopListening?.();
       tabs.close();
@@ -650,6 +534,3 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
   const stopListening = page?.listen(onPage);
   return session;
 }
-
-const yes = () => true;
-const no = () => false;

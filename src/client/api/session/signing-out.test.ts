@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { fakeBrowser, settled } from '../testing/fake-browser.ts';
 import { grantOf, person, type RefreshOutcome, type User } from '../testing/fake-server.ts';
 import { granted, MINUTE_MS, never, openTab, returning, say } from '../testing/open-tab.ts';
-import type { SessionOptions } from './session.ts';
+import type { SessionOptions } from './types.ts';
 
 const offline = async () => {
   throw new TypeError('offline');
