@@ -58,11 +58,12 @@ describe('the query cache', () => {
     queryClient.clear();
   });
 
-  it('is told when the data of the person has changed, and of nothing else', () => {
-    const { session } = openTab();
+  it('is told when the data of the person has changed, and of nothing else', async () => {
+    const { session, refused } = openTab();
     const onUser = vi.fn<(user: unknown) => void>();
     const stop = followSession(newCache(), session, onUser);
     session.signIn(grantOf());
+    await refused();
     expect(onUser).not.toHaveBeenCalled();
     const user = { ...person('ann'), username: 'anna' };
     session.userChanged(user);

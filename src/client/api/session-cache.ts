@@ -17,7 +17,7 @@ export function followSession<TUser extends Person>(
   return session.subscribe(() => {
     const now = session.state;
     if (now.status === 'signed-in') {
-      if (before.status === 'signed-in' && before.user !== now.user) onUser(now.user);
+      if (before.status === 'signed-in' && JSON.stringify(before.user) !== JSON.stringify(now.user)) onUser(now.user);
       if (!now.stale)
         void queryClient.refetchQueries({ type: 'active', predicate: ({ state }) => isUnavailable(state.error) });
     } else if (before.status === 'signed-in') {
