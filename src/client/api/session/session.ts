@@ -148,8 +148,10 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
     token = createToken(grant, environment, options.proactive || {});
     serial++;
     const marker = tabs.marker();
-    if (marker?.sessionId !== id || marker.state !== 'active') remember(grant);
-    if (isFirst) announce(grant);
+    const isMarked = marker?.sessionId === id && marker.state === 'active';
+    if (!isMarked) remember(grant);
+    // Not only once: another tab may have been refused meanwhile, with an old cookie, and taken itself for a guest.
+    if (isFirst || !isMarked) announce(grant);
     report({ kind: 'refreshed', generation });
     publishToken();
     releaseWaiters();
