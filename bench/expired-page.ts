@@ -2,7 +2,7 @@ import { createTRPCClient, httpBatchLink, httpLink } from '@trpc/client';
 import type { Grant } from '../src/shared/auth.ts';
 import type { AppRouter } from '../src/server/router.ts';
 import { authHeaders, refreshLink } from '../src/client/api/refresh-link.ts';
-import { createSession } from '../src/client/api/session.ts';
+import { createSession } from '../src/client/api/session/index.ts';
 import { accessTokenOf, refreshTokenOf, type SeededSession } from './population.ts';
 
 const QUERIES = 20;
@@ -32,8 +32,7 @@ export async function requestsUntilWhole(
       grant: await plain.auth.refresh.mutate(undefined, { signal }),
     }),
     logout: async () => {},
-    proactive: false,
-    environment: { now: () => Date.now() + later, locks: null, openChannel: null, storage: null },
+    environment: { now: () => Date.now() + later },
   });
   const link = batched ? httpBatchLink : httpLink;
   const client = createTRPCClient<AppRouter>({

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { glance } from './support/attention.ts';
 import { sessionsOf } from './support/database.ts';
 import { ada, register, seesDashboardOf } from './support/people.ts';
@@ -8,36 +8,38 @@ import { generationOf, refreshTokenOf } from './support/tokens.ts';
 import { visitor } from './support/visitor.ts';
 import { wireTo } from './support/wire.ts';
 
-test('two tabs refresh with the same cookie, their answers come in reverse order, and both go on', async () => {
-  await using server = await startProduct();
-  await using wire = await wireTo(server);
-  await using browser = await visitor(wire.url);
-  await keepApart(browser.context);
-  const first = await browser.tab();
-  await register(first, ada);
-  const second = await browser.tab();
+describe('two tabs', () => {
+  it('that refresh with the same cookie and are answered in reverse order both go on', async () => {
+    await using server = await startProduct();
+    await using wire = await wireTo(server);
+    await using browser = await visitor(wire.url);
+    await keepApart(browser.context);
+    const first = await browser.tab();
+    await register(first, ada);
+    const second = await browser.tab();
 
-  const [early, late] = [wire.stop('auth.refresh'), wire.stop('auth.refresh')];
-  await first.reload();
-  await early.here;
-  await second.goto('/dashboard');
-  // It was answered with a cookie as well: the one that it was sent with is no longer the current one.
-  expect((await late.here).headers['set-cookie']).toHaveLength(1);
-  late.deliver();
-  await seesDashboardOf(second, ada);
-  early.deliver();
-  await seesDashboardOf(first, ada);
+    const [early, late] = [wire.stop('auth.refresh'), wire.stop('auth.refresh')];
+    await first.reload();
+    await early.here;
+    await second.goto('/dashboard');
+    // With a cookie too: the one that it sent is no longer the current one.
+    expect((await late.here).headers['set-cookie']).toHaveLength(1);
+    late.deliver();
+    await seesDashboardOf(second, ada);
+    early.deliver();
+    await seesDashboardOf(first, ada);
 
-  // Whichever came last: what is left in the jar is good for the next refresh, however late.
-  const [session] = sessionsOf(server);
-  const cookie = await refreshTokenOf(browser.context);
-  expect(generationOf(cookie!)).toBe(session!.generation);
-  for (const tab of [first, second]) {
-    const answer = tab.waitForResponse(/auth\.me/);
-    await glance(tab);
-    expect((await answer).status()).toBe(200);
-    await tab.reload();
-    await seesDashboardOf(tab, ada);
-  }
-  expect(sessionsOf(server)).toMatchObject([{ end_reason: null }]);
+    // Whichever came last, the cookie in the jar is good for the next refresh.
+    const [session] = sessionsOf(server);
+    const cookie = await refreshTokenOf(browser.context);
+    expect(generationOf(cookie!)).toBe(session!.generation);
+    for (const tab of [first, second]) {
+      const answer = tab.waitForResponse(/auth\.me/);
+      await glance(tab);
+      expect((await answer).status()).toBe(200);
+      await tab.reload();
+      await seesDashboardOf(tab, ada);
+    }
+    expect(sessionsOf(server)).toMatchObject([{ end_reason: null }]);
+  });
 });

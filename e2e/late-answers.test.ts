@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { call } from './support/api.ts';
 import { sessionsOf } from './support/database.ts';
 import { ada, logOut, register, seesLogin } from './support/people.ts';
@@ -9,51 +9,53 @@ import { visitor } from './support/visitor.ts';
 import { watchPages } from './support/witness.ts';
 import { wireTo } from './support/wire.ts';
 
-test('who logs out while a refresh is under way stays logged out when its answer comes', async () => {
-  await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
-  await using wire = await wireTo(server);
-  await using browser = await visitor(wire.url);
-  browser.expectFault(/401.*auth\.me|auth\.refresh: net::ERR_ABORTED/);
-  const answer = wire.stop('auth.refresh');
-  const page = await browser.tab();
-  await register(page, ada);
-  expect((await answer.here).statusCode).toBe(200);
-  await logOut(page);
-  answer.deliver();
+describe('a logout', () => {
+  it('holds when the answer to a refresh arrives afterwards', async () => {
+    await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
+    await using wire = await wireTo(server);
+    await using browser = await visitor(wire.url);
+    browser.expectFault(/401.*auth\.me|auth\.refresh: net::ERR_ABORTED/);
+    const answer = wire.stop('auth.refresh');
+    const page = await browser.tab();
+    await register(page, ada);
+    expect((await answer.here).statusCode).toBe(200);
+    await logOut(page);
+    answer.deliver();
 
-  const sights = await watchPages(page);
-  await page.goto('/dashboard');
-  await seesLogin(page);
-  expect(await sights()).not.toContainEqual(expect.objectContaining({ heading: 'Dashboard' }));
-  expect(browser.calls('auth.refresh')).toBe(1);
-  expect(await refreshTokenOf(browser.context)).toBeUndefined();
-  expect(sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: 'revoked' }]);
-});
+    const sights = await watchPages(page);
+    await page.goto('/dashboard');
+    await seesLogin(page);
+    expect(await sights()).not.toContainEqual(expect.objectContaining({ heading: 'Dashboard' }));
+    expect(browser.calls('auth.refresh')).toBe(1);
+    expect(await refreshTokenOf(browser.context)).toBeUndefined();
+    expect(sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: 'revoked' }]);
+  });
 
-test('a tab that refreshes and hears nothing of the logout in another does not bring the person back', async () => {
-  await using server = await startProduct();
-  await using wire = await wireTo(server);
-  await using browser = await visitor(wire.url);
-  await keepApart(browser.context);
-  const page = await browser.tab();
-  await register(page, ada);
-  const other = await browser.tab();
-  const sights = await watchPages(other);
-  const answer = wire.stop('auth.refresh');
-  await other.goto('/dashboard');
-  expect((await answer.here).statusCode).toBe(200);
-  await logOut(page);
-  answer.deliver();
-  await seesLogin(other);
-  expect(await sights()).not.toContainEqual(expect.objectContaining({ heading: 'Dashboard' }));
+  it('holds against a tab that refreshes and does not hear of it', async () => {
+    await using server = await startProduct();
+    await using wire = await wireTo(server);
+    await using browser = await visitor(wire.url);
+    await keepApart(browser.context);
+    const page = await browser.tab();
+    await register(page, ada);
+    const other = await browser.tab();
+    const sights = await watchPages(other);
+    const answer = wire.stop('auth.refresh');
+    await other.goto('/dashboard');
+    expect((await answer.here).statusCode).toBe(200);
+    await logOut(page);
+    answer.deliver();
+    await seesLogin(other);
+    expect(await sights()).not.toContainEqual(expect.objectContaining({ heading: 'Dashboard' }));
 
-  // Its cookie has come after the logout had removed the one of before, and is worth nothing.
-  const cookie = `__Host-refreshToken=${await refreshTokenOf(browser.context)}`;
-  const refresh = await call(server, 'auth.refresh', { headers: { cookie } });
-  expect(await refresh.json()).toMatchObject({ error: { data: { failure: { reason: 'revoked' } } } });
-  for (const tab of [page, other]) {
-    await tab.reload();
-    await seesLogin(tab);
-  }
-  expect(sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: 'revoked' }]);
+    // Its cookie arrived after the logout, and is worthless.
+    const cookie = `__Host-refreshToken=${await refreshTokenOf(browser.context)}`;
+    const refresh = await call(server, 'auth.refresh', { headers: { cookie } });
+    expect(await refresh.json()).toMatchObject({ error: { data: { failure: { reason: 'revoked' } } } });
+    for (const tab of [page, other]) {
+      await tab.reload();
+      await seesLogin(tab);
+    }
+    expect(sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: 'revoked' }]);
+  });
 });

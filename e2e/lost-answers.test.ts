@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { sessionsOf } from './support/database.ts';
 import { ada, register, seesDashboardOf } from './support/people.ts';
 import { startProduct } from './support/server.ts';
@@ -8,16 +8,15 @@ import { wireTo } from './support/wire.ts';
 
 const isRefresh = (request: { url(): string }) => request.url().endsWith('auth.refresh');
 
-test.each(['once', 'three times in a row'])(
-  'when the answer to a refresh is lost %s, after the server has renewed the session, nobody is logged out',
-  async (often) => {
+describe('a refresh whose answer is lost', () => {
+  it.each(['once', 'three times in a row'])('%s, after the server has rotated, logs nobody out', async (often) => {
     await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
     await using wire = await wireTo(server);
     await using browser = await visitor(wire.url);
     browser.expectFault(/ERR_EMPTY_RESPONSE/);
-    // The reload at the end cuts off what is under way.
+    // The reload at the end aborts what is in flight.
     browser.expectFault(/401.*auth\.me| net::ERR_ABORTED/);
-    // Before anything can expire: the very first refresh is among the lost, the one that makes a new generation.
+    // Set up before anything can expire: the first refresh, which rotates, is among those lost.
     const lost = Array.from({ length: often === 'once' ? 1 : 3 }, () => wire.stop('auth.refresh'));
     const next = wire.stop('auth.refresh');
     const page = await browser.tab();
@@ -35,7 +34,7 @@ test.each(['once', 'three times in a row'])(
       await seesDashboardOf(page, ada);
     }
 
-    // The page asks again by itself, with the cookie of before.
+    // The page tries again by itself, with the old cookie.
     expect((await next.here).statusCode).toBe(200);
     expect(sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: null }]);
     const answered = page.waitForEvent('requestfinished', isRefresh);
@@ -45,28 +44,28 @@ test.each(['once', 'three times in a row'])(
     await page.reload();
     await seesDashboardOf(page, ada);
     expect(sessionsOf(server)).toMatchObject([{ end_reason: null }]);
-  },
-);
+  });
 
-test('a page that is reloaded again and again, before the answer to its refresh has come, is still logged in', async () => {
-  await using server = await startProduct();
-  await using wire = await wireTo(server);
-  await using browser = await visitor(wire.url);
-  const page = await browser.tab();
-  await register(page, ada);
-  const cookie = await refreshTokenOf(browser.context);
+  it('because the page is reloaded again and again logs nobody out', async () => {
+    await using server = await startProduct();
+    await using wire = await wireTo(server);
+    await using browser = await visitor(wire.url);
+    const page = await browser.tab();
+    await register(page, ada);
+    const cookie = await refreshTokenOf(browser.context);
 
-  // Whatever else is under way.
-  browser.expectFault(/ net::ERR_ABORTED/);
-  const answers = Array.from({ length: 3 }, () => wire.stop('auth.refresh'));
-  for (const answer of answers) {
+    // Whatever else is in flight.
+    browser.expectFault(/ net::ERR_ABORTED/);
+    const answers = Array.from({ length: 3 }, () => wire.stop('auth.refresh'));
+    for (const answer of answers) {
+      await page.reload();
+      expect((await answer.here).headers['set-cookie']).toHaveLength(1);
+      expect(await refreshTokenOf(browser.context)).toBe(cookie);
+    }
     await page.reload();
-    expect((await answer.here).headers['set-cookie']).toHaveLength(1);
-    expect(await refreshTokenOf(browser.context)).toBe(cookie);
-  }
-  await page.reload();
-  // Too late: the pages that would have taken them are gone.
-  for (const answer of answers) answer.deliver();
-  await seesDashboardOf(page, ada);
-  expect(sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: null }]);
+    // Too late: the pages that asked are gone.
+    for (const answer of answers) answer.deliver();
+    await seesDashboardOf(page, ada);
+    expect(sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: null }]);
+  });
 });

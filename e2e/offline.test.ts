@@ -1,5 +1,5 @@
 import type { Page, Request } from 'playwright-core';
-import { expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { sessionsOf } from './support/database.ts';
 import { ada, register, seesDashboardOf, seesLogin } from './support/people.ts';
 import { startProduct, type RunningServer } from './support/server.ts';
@@ -10,90 +10,94 @@ import { wireTo } from './support/wire.ts';
 const isRefresh = (request: Request) => request.url().endsWith('auth.refresh');
 const unreachable = (page: Page) => page.getByText('We cannot reach the server.');
 
-/** From now on pages come from elsewhere, as from a cache: without a network there are still pages, but no answers. */
+/** From now on pages are served as from a cache: without a network they still load, but calls fail. */
 async function keepPages({ context }: Visitor, { url }: RunningServer): Promise<void> {
   const pages = new RegExp(`^${url}/(?!trpc/)`);
   await context.route(pages, async (route) => {
     const kept = await fetch(route.request().url(), { headers: { accept: route.request().headers().accept ?? '*/*' } });
     const body = Buffer.from(await kept.arrayBuffer());
-    // With what the server says of the cookie, which has come along when the page was kept.
+    // As when the page was loaded with the cookie.
     const headers = { ...Object.fromEntries(kept.headers), 'server-timing': 'session' };
     await route.fulfill({ status: kept.status, headers, body });
   });
 }
 
-test('when the network goes away under an expired token, the page keeps what it shows, says so, and goes on by itself', async () => {
-  await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
-  await using wire = await wireTo(server);
-  await using browser = await visitor(wire.url);
-  browser.expectFault(/ERR_INTERNET_DISCONNECTED|ERR_EMPTY_RESPONSE/);
-  browser.expectFault(/401.*auth\.me/);
-  const tokens = collectTokens(browser.context);
-  const answer = wire.stop('auth.refresh');
-  const page = await browser.tab();
-  await register(page, ada);
-  await answer.here;
-  const failed = page.waitForEvent('requestfailed', isRefresh);
-  await browser.context.setOffline(true);
-  answer.lose();
-  await failed;
-  await unreachable(page).waitFor();
-  await seesDashboardOf(page, ada);
+describe('without a network', () => {
+  it('a page keeps what it shows, says so, and goes on by itself', async () => {
+    await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
+    await using wire = await wireTo(server);
+    await using browser = await visitor(wire.url);
+    browser.expectFault(/ERR_INTERNET_DISCONNECTED|ERR_EMPTY_RESPONSE/);
+    browser.expectFault(/401.*auth\.me/);
+    const tokens = collectTokens(browser.context);
+    const answer = wire.stop('auth.refresh');
+    const page = await browser.tab();
+    await register(page, ada);
+    await answer.here;
+    const failed = page.waitForEvent('requestfailed', isRefresh);
+    await browser.context.setOffline(true);
+    answer.lose();
+    await failed;
+    await unreachable(page).waitFor();
+    await seesDashboardOf(page, ada);
 
-  // Until there is a network nobody asks, not even for who presses the button.
-  for (let presses = 0; presses < 3; presses++) await page.getByRole('button', { name: 'Try again' }).click();
-  // A refresh that had begun would stand before this in line.
-  await page.evaluate(() => navigator.locks.request('latchkey', () => {}));
-  expect(browser.calls('auth.refresh')).toBe(1);
-  await seesDashboardOf(page, ada);
+    // Nothing is sent until there is a network, not even when the button is pressed.
+    for (let presses = 0; presses < 3; presses++) await page.getByRole('button', { name: 'Try again' }).click();
+    // A refresh would have been requested before this.
+    await page.evaluate(() => fetch('/healthz').catch(() => {}));
+    expect(browser.calls('auth.refresh')).toBe(1);
+    await seesDashboardOf(page, ada);
 
-  const answered = page.waitForEvent('requestfinished', isRefresh);
-  await browser.context.setOffline(false);
-  await answered;
-  await unreachable(page).waitFor({ state: 'hidden' });
-  await seesDashboardOf(page, ada);
-  expect(mostWithin(900, tokens)).toBe(1);
-});
+    const answered = page.waitForEvent('requestfinished', isRefresh);
+    await browser.context.setOffline(false);
+    await answered;
+    await unreachable(page).waitFor({ state: 'hidden' });
+    await seesDashboardOf(page, ada);
+    expect(mostWithin(900, tokens)).toBe(1);
+  });
 
-test('who logs out without a network is logged out at once, stays it over a reload, and the server hears of it later', async () => {
-  await using server = await startProduct();
-  await using browser = await visitor(server.url);
-  browser.expectFault(/ERR_INTERNET_DISCONNECTED/);
-  const tokens = collectTokens(browser.context);
-  const page = await browser.tab();
-  await register(page, ada);
-  const other = await browser.tab();
-  await other.goto('/dashboard');
-  await seesDashboardOf(other, ada);
+  it('a logout takes effect at once, holds over a reload, and is sent to the server later', async () => {
+    await using server = await startProduct();
+    await using browser = await visitor(server.url);
+    browser.expectFault(/ERR_INTERNET_DISCONNECTED/);
+    const tokens = collectTokens(browser.context);
+    const page = await browser.tab();
+    await register(page, ada);
+    const other = await browser.tab();
+    await other.goto('/dashboard');
+    await seesDashboardOf(other, ada);
 
-  await browser.context.setOffline(true);
-  const failed = page.waitForEvent('requestfailed', (request) => request.url().includes('auth.logout'));
-  await page.getByRole('button', { name: 'Log out' }).click();
-  for (const tab of [page, other]) {
-    await seesLogin(tab);
-    expect(await tab.getByText(ada.email).count()).toBe(0);
-  }
-  await failed;
+    await browser.context.setOffline(true);
+    const failed = page.waitForEvent('requestfailed', (request) => request.url().includes('auth.logout'));
+    await page.getByRole('button', { name: 'Log out' }).click();
+    for (const tab of [page, other]) {
+      await seesLogin(tab);
+      expect(await tab.getByText(ada.email).count()).toBe(0);
+    }
+    await failed;
 
-  await keepPages(browser, server);
-  const refreshes = browser.calls('auth.refresh');
-  for (const tab of [page, other, await browser.tab()]) {
-    const tried = tab.waitForEvent('requestfailed', (request) => request.url().includes('auth.logout'));
-    await tab.goto('/dashboard');
-    await seesLogin(tab);
-    await tried;
-  }
-  expect(browser.calls('auth.refresh')).toBe(refreshes);
-  expect(sessionsOf(server)).toMatchObject([{ end_reason: null }]);
+    await keepPages(browser, server);
+    const refreshes = browser.calls('auth.refresh');
+    for (const tab of [page, other, await browser.tab()]) {
+      const tried = tab.waitForEvent('requestfailed', (request) => request.url().includes('auth.logout'));
+      await tab.goto('/dashboard');
+      await seesLogin(tab);
+      await tried;
+    }
+    expect(browser.calls('auth.refresh')).toBe(refreshes);
+    expect(sessionsOf(server)).toMatchObject([{ end_reason: null }]);
 
-  const told = browser.context.waitForEvent('response', (response) => response.url().includes('auth.logout'));
-  await browser.context.setOffline(false);
-  expect((await told).status()).toBe(200);
-  expect(sessionsOf(server)).toMatchObject([{ end_reason: 'revoked' }]);
-  const me = await fetch(`${server.url}/trpc/auth.me`, { headers: { authorization: `Bearer ${tokens[0]!}` } });
-  expect(await me.json()).toMatchObject({ error: { data: { failure: { code: 'session_ended', reason: 'revoked' } } } });
-  // Should it be telling the server once more, that is cut off.
-  browser.expectFault(/auth\.logout: net::ERR_ABORTED/);
-  await page.reload();
-  await seesLogin(page);
+    const told = browser.context.waitForEvent('response', (response) => response.url().includes('auth.logout'));
+    await browser.context.setOffline(false);
+    expect((await told).status()).toBe(200);
+    expect(sessionsOf(server)).toMatchObject([{ end_reason: 'revoked' }]);
+    const me = await fetch(`${server.url}/trpc/auth.me`, { headers: { authorization: `Bearer ${tokens[0]!}` } });
+    expect(await me.json()).toMatchObject({
+      error: { data: { failure: { code: 'session_ended', reason: 'revoked' } } },
+    });
+    // A logout that is sent once more is aborted by the reload.
+    browser.expectFault(/auth\.logout: net::ERR_ABORTED/);
+    await page.reload();
+    await seesLogin(page);
+  });
 });

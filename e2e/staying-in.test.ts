@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { glance, lookAway } from './support/attention.ts';
 import { ada, logIn, register, seesDashboardOf, logOut } from './support/people.ts';
 import { startProduct } from './support/server.ts';
@@ -6,206 +6,208 @@ import { collectTokens, expired, mostWithin } from './support/tokens.ts';
 import { visitor } from './support/visitor.ts';
 import { watchPages } from './support/witness.ts';
 
-test('tokens expire again and again while somebody uses the page, and they never notice', async () => {
-  await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
-  await using browser = await visitor(server.url);
-  const tokens = collectTokens(browser.context);
-  // By the clock of the page a token lives a little longer, by the time that its answer was under way.
-  browser.expectFault(/401.*auth\.me/);
-  const page = await browser.tab();
-  const sights = await watchPages(page);
-  await register(page, ada);
-  await lookAway(page);
-  const shown = await sights();
+describe('staying logged in', () => {
+  it('works while tokens expire again and again, and nobody notices', async () => {
+    await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
+    await using browser = await visitor(server.url);
+    const tokens = collectTokens(browser.context);
+    // By the clock of the page a token lives slightly longer: for as long as its answer took.
+    browser.expectFault(/401.*auth\.me/);
+    const page = await browser.tab();
+    const sights = await watchPages(page);
+    await register(page, ada);
+    await lookAway(page);
+    const shown = await sights();
 
-  for (let expiries = 0; expiries < 4; expiries++) {
-    await expired(tokens.at(-1)!);
-    const answer = page.waitForResponse((response) => response.url().includes('auth.me') && response.ok());
+    for (let expiries = 0; expiries < 4; expiries++) {
+      await expired(tokens.at(-1)!);
+      const answer = page.waitForResponse((response) => response.url().includes('auth.me') && response.ok());
+      await glance(page);
+      await answer;
+      await seesDashboardOf(page, ada);
+    }
+    expect(tokens.length).toBeGreaterThanOrEqual(5);
+    // One refresh per expiry, for the calls and the stream of the page together.
+    expect(mostWithin(900, tokens)).toBe(1);
+    // No other page was shown, not for a moment.
+    expect(await sights()).toEqual(shown);
+  });
+
+  it('renews a token that the server refuses early, and sends the call again', async () => {
+    await using first = await startProduct();
+    await using browser = await visitor(first.url);
+    const page = await browser.tab();
+    // Without the stream, which might notice first.
+    await page.route('**/auth.sessionEvents*', (route) => route.abort('connectionrefused'));
+    browser.expectFault(/ERR_CONNECTION_REFUSED/);
+    await register(page, ada);
+    await lookAway(page);
+    await first.stop();
+
+    // With another key for access tokens: all earlier ones are worthless.
+    await using second = await startProduct({
+      settings: { PORT: String(first.port), JWT_ACCESS_SECRET: 'Zp5Wc8Nq1Lr7Vx4Km0Bt6Hy3Gf9Ds2Ju' },
+      folder: first.folder,
+    });
+    expect(second.url).toBe(first.url);
+    browser.expectFault(/401.*auth\.me/);
+    const answers: number[] = [];
+    page.on('response', (response) => {
+      if (response.url().includes('auth.me')) answers.push(response.status());
+    });
+    const renewed = page.waitForResponse((response) => response.url().includes('auth.me') && response.ok());
     await glance(page);
-    await answer;
+    await renewed;
+    expect(answers).toEqual([401, 200]);
+    expect(browser.calls('auth.refresh')).toBe(1);
     await seesDashboardOf(page, ada);
-  }
-  expect(tokens.length).toBeGreaterThanOrEqual(5);
-  // One refresh for each expiry, for the calls and the open stream of the page together.
-  expect(mostWithin(900, tokens)).toBe(1);
-  // No page but the dashboard was shown, not for a moment.
-  expect(await sights()).toEqual(shown);
-});
-
-test('a token that the server refuses before its time is renewed, and the call sent again', async () => {
-  await using first = await startProduct();
-  await using browser = await visitor(first.url);
-  const page = await browser.tab();
-  // Without the stream, which would notice too, and might be the faster one.
-  await page.route('**/auth.sessionEvents*', (route) => route.abort('connectionrefused'));
-  browser.expectFault(/ERR_CONNECTION_REFUSED/);
-  await register(page, ada);
-  await lookAway(page);
-  await first.stop();
-
-  // With another key for access tokens: each one handed out before is worthless.
-  await using second = await startProduct({
-    settings: { PORT: String(first.port), JWT_ACCESS_SECRET: 'Zp5Wc8Nq1Lr7Vx4Km0Bt6Hy3Gf9Ds2Ju' },
-    folder: first.folder,
   });
-  expect(second.url).toBe(first.url);
-  browser.expectFault(/401.*auth\.me/);
-  const answers: number[] = [];
-  page.on('response', (response) => {
-    if (response.url().includes('auth.me')) answers.push(response.status());
-  });
-  const renewed = page.waitForResponse((response) => response.url().includes('auth.me') && response.ok());
-  await glance(page);
-  await renewed;
-  expect(answers).toEqual([401, 200]);
-  expect(browser.calls('auth.refresh')).toBe(1);
-  await seesDashboardOf(page, ada);
-});
 
-test('reloading shows the dashboard, with no flash of another page', async () => {
-  await using server = await startProduct();
-  await using browser = await visitor(server.url);
-  const page = await browser.tab();
-  await register(page, ada);
-  const sights = await watchPages(page);
-  for (let reloads = 0; reloads < 3; reloads++) {
+  it('shows the dashboard after a reload, with no flash of another page', async () => {
+    await using server = await startProduct();
+    await using browser = await visitor(server.url);
+    const page = await browser.tab();
+    await register(page, ada);
+    const sights = await watchPages(page);
+    for (let reloads = 0; reloads < 3; reloads++) {
+      await page.reload();
+      await seesDashboardOf(page, ada);
+      expect(await sights()).toEqual([{ path: '/dashboard', heading: 'Dashboard' }]);
+    }
+  });
+
+  it('leads past the pages for guests, with no flash of them', async () => {
+    await using server = await startProduct();
+    await using browser = await visitor(server.url);
+    const page = await browser.tab();
+    await register(page, ada);
+    const sights = await watchPages(page);
+    for (const path of ['/', '/login', '/register']) {
+      await page.goto(path);
+      await seesDashboardOf(page, ada);
+      expect(await sights()).toEqual([{ path: '/dashboard', heading: 'Dashboard' }]);
+    }
+  });
+
+  it('works over a restart of the server', async () => {
+    await using first = await startProduct();
+    await using browser = await visitor(first.url);
+    const page = await browser.tab();
+    await register(page, ada);
+    // The open stream of the page must not keep the server from stopping.
+    browser.expectFault(/ERR_CONNECTION_REFUSED/);
+    expect(await first.stop()).toBe(0);
+    await using second = await startProduct({ settings: { PORT: String(first.port) }, folder: first.folder });
     await page.reload();
     await seesDashboardOf(page, ada);
-    expect(await sights()).toEqual([{ path: '/dashboard', heading: 'Dashboard' }]);
-  }
-});
+    expect(second.port).toBe(first.port);
+  });
 
-test('whoever is logged in is led past the doors, with no flash of them', async () => {
-  await using server = await startProduct();
-  await using browser = await visitor(server.url);
-  const page = await browser.tab();
-  await register(page, ada);
-  const sights = await watchPages(page);
-  for (const path of ['/', '/login', '/register']) {
-    await page.goto(path);
+  it('says so if the server cannot be reached at load, and goes on when it can', async () => {
+    await using server = await startProduct();
+    await using browser = await visitor(server.url);
+    const page = await browser.tab();
+    await register(page, ada);
+
+    browser.expectFault(/ERR_CONNECTION_REFUSED/);
+    await page.route('**/trpc/**', (route) => route.abort('connectionrefused'));
+    const sights = await watchPages(page);
+    await page.reload();
+    await page.getByText('We cannot reach the server.').waitFor();
+    await page.unroute('**/trpc/**');
+    // By itself.
     await seesDashboardOf(page, ada);
-    expect(await sights()).toEqual([{ path: '/dashboard', heading: 'Dashboard' }]);
-  }
-});
-
-test('a restart of the server logs nobody out', async () => {
-  await using first = await startProduct();
-  await using browser = await visitor(first.url);
-  const page = await browser.tab();
-  await register(page, ada);
-  // The page has a stream open, which must not keep the server.
-  browser.expectFault(/ERR_CONNECTION_REFUSED/);
-  expect(await first.stop()).toBe(0);
-  await using second = await startProduct({ settings: { PORT: String(first.port) }, folder: first.folder });
-  await page.reload();
-  await seesDashboardOf(page, ada);
-  expect(second.port).toBe(first.port);
-});
-
-test('when the server cannot be reached at load the page says so, and comes back when it can', async () => {
-  await using server = await startProduct();
-  await using browser = await visitor(server.url);
-  const page = await browser.tab();
-  await register(page, ada);
-
-  browser.expectFault(/ERR_CONNECTION_REFUSED/);
-  await page.route('**/trpc/**', (route) => route.abort('connectionrefused'));
-  const sights = await watchPages(page);
-  await page.reload();
-  await page.getByText('We cannot reach the server.').waitFor();
-  await page.unroute('**/trpc/**');
-  // By itself: the page tries again until it has an answer.
-  await seesDashboardOf(page, ada);
-  expect(await sights()).toEqual([
-    { path: '/dashboard', heading: 'No connection' },
-    { path: '/dashboard', heading: 'Dashboard' },
-  ]);
-});
-
-test('when the server goes away under an open page, the page keeps what it shows, and goes on when it is back', async () => {
-  await using first = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
-  await using browser = await visitor(first.url);
-  const tokens = collectTokens(browser.context);
-  const page = await browser.tab();
-  await register(page, ada);
-  browser.expectFault(/ERR_CONNECTION_REFUSED/);
-  await first.stop();
-  await expired(tokens.at(-1)!);
-
-  const refused = page.waitForEvent('requestfailed');
-  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })));
-  await refused;
-  await page.getByText('We cannot reach the server.').waitFor();
-  await seesDashboardOf(page, ada);
-
-  const answer = page.waitForResponse((response) => response.url().includes('auth.refresh') && response.ok());
-  await using second = await startProduct({
-    settings: { ACCESS_TOKEN_EXPIRY: '1s', PORT: String(first.port) },
-    folder: first.folder,
+    expect(await sights()).toEqual([
+      { path: '/dashboard', heading: 'No connection' },
+      { path: '/dashboard', heading: 'Dashboard' },
+    ]);
   });
-  await answer;
-  await page.getByText('We cannot reach the server.').waitFor({ state: 'hidden' });
-  await seesDashboardOf(page, ada);
-  expect(second.port).toBe(first.port);
-});
 
-test('logging in while the server is away says so, and works when it is back', async () => {
-  await using server = await startProduct();
-  await using browser = await visitor(server.url);
-  const page = await browser.tab();
-  await register(page, ada);
-  await logOut(page);
+  it('keeps what an open page shows while the server is down, and goes on afterwards', async () => {
+    await using first = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
+    await using browser = await visitor(first.url);
+    const tokens = collectTokens(browser.context);
+    const page = await browser.tab();
+    await register(page, ada);
+    browser.expectFault(/ERR_CONNECTION_REFUSED/);
+    await first.stop();
+    await expired(tokens.at(-1)!);
 
-  browser.expectFault(/ERR_CONNECTION_REFUSED/);
-  await page.route('**/trpc/auth.login', (route) => route.abort('connectionrefused'));
-  await page.getByLabel('Email').fill(ada.email);
-  await page.getByLabel('Password', { exact: true }).fill(ada.password);
-  await page.getByRole('button', { name: 'Log in' }).click();
-  await page.getByRole('alert').getByText('We cannot reach the server.').waitFor();
-  await page.unroute('**/trpc/auth.login');
-  await page.getByRole('button', { name: 'Log in' }).click();
-  await seesDashboardOf(page, ada);
-});
+    const refused = page.waitForEvent('requestfailed');
+    await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })));
+    await refused;
+    await page.getByText('We cannot reach the server.').waitFor();
+    await seesDashboardOf(page, ada);
 
-test('the cookie is out of reach of scripts and of other sites', async () => {
-  await using server = await startProduct();
-  await using browser = await visitor(server.url);
-  const page = await browser.tab();
-  await register(page, ada);
-  const cookies = await browser.context.cookies();
-  expect(cookies.find(({ name }) => name === '__Host-refreshToken')).toMatchObject({
-    httpOnly: true,
-    secure: true,
-    sameSite: 'Strict',
-    path: '/',
-    domain: 'localhost',
+    const answer = page.waitForResponse((response) => response.url().includes('auth.refresh') && response.ok());
+    await using second = await startProduct({
+      settings: { ACCESS_TOKEN_EXPIRY: '1s', PORT: String(first.port) },
+      folder: first.folder,
+    });
+    await answer;
+    await page.getByText('We cannot reach the server.').waitFor({ state: 'hidden' });
+    await seesDashboardOf(page, ada);
+    expect(second.port).toBe(first.port);
   });
-  for (const cookie of cookies) expect(cookie).toMatchObject({ httpOnly: true, secure: true, sameSite: 'Strict' });
-  // A week, give or take the minutes that a slow machine needs.
-  const days = (cookies.find(({ name }) => name === '__Host-refreshToken')!.expires - Date.now() / 1000) / 86_400;
-  expect(days).toBeGreaterThan(6.9);
-  expect(days).toBeLessThanOrEqual(7);
-  expect(await page.evaluate(() => document.cookie)).toBe('');
-});
 
-test('somebody who closes the browser is still logged in when they open it again', async () => {
-  await using server = await startProduct();
-  await using browser = await visitor(server.url);
-  await register(await browser.tab(), ada);
-  const storageState = await browser.context.storageState();
-  await using later = await visitor(server.url, { storageState });
-  const page = await later.tab();
-  await page.goto('/');
-  await seesDashboardOf(page, ada);
-});
+  it('says so if the server is down for a login, which works afterwards', async () => {
+    await using server = await startProduct();
+    await using browser = await visitor(server.url);
+    const page = await browser.tab();
+    await register(page, ada);
+    await logOut(page);
 
-test('a person with several browsers is logged in to each', async () => {
-  await using server = await startProduct();
-  await using first = await visitor(server.url);
-  const laptop = await first.tab();
-  await register(laptop, ada);
-  await using second = await visitor(server.url);
-  await logIn(await second.tab(), ada);
-  await laptop.reload();
-  await seesDashboardOf(laptop, ada);
+    browser.expectFault(/ERR_CONNECTION_REFUSED/);
+    await page.route('**/trpc/auth.login', (route) => route.abort('connectionrefused'));
+    await page.getByLabel('Email').fill(ada.email);
+    await page.getByLabel('Password', { exact: true }).fill(ada.password);
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('alert').getByText('We cannot reach the server.').waitFor();
+    await page.unroute('**/trpc/auth.login');
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await seesDashboardOf(page, ada);
+  });
+
+  it('keeps the cookie out of reach of scripts and of other sites', async () => {
+    await using server = await startProduct();
+    await using browser = await visitor(server.url);
+    const page = await browser.tab();
+    await register(page, ada);
+    const cookies = await browser.context.cookies();
+    expect(cookies.find(({ name }) => name === '__Host-refreshToken')).toMatchObject({
+      httpOnly: true,
+      secure: true,
+      sameSite: 'Strict',
+      path: '/',
+      domain: 'localhost',
+    });
+    for (const cookie of cookies) expect(cookie).toMatchObject({ httpOnly: true, secure: true, sameSite: 'Strict' });
+    // A week, with some tolerance for a slow machine.
+    const days = (cookies.find(({ name }) => name === '__Host-refreshToken')!.expires - Date.now() / 1000) / 86_400;
+    expect(days).toBeGreaterThan(6.9);
+    expect(days).toBeLessThanOrEqual(7);
+    expect(await page.evaluate(() => document.cookie)).toBe('');
+  });
+
+  it('works over closing the browser', async () => {
+    await using server = await startProduct();
+    await using browser = await visitor(server.url);
+    await register(await browser.tab(), ada);
+    const storageState = await browser.context.storageState();
+    await using later = await visitor(server.url, { storageState });
+    const page = await later.tab();
+    await page.goto('/');
+    await seesDashboardOf(page, ada);
+  });
+
+  it('works in several browsers at once', async () => {
+    await using server = await startProduct();
+    await using first = await visitor(server.url);
+    const laptop = await first.tab();
+    await register(laptop, ada);
+    await using second = await visitor(server.url);
+    await logIn(await second.tab(), ada);
+    await laptop.reload();
+    await seesDashboardOf(laptop, ada);
+  });
 });

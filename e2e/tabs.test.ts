@@ -1,103 +1,185 @@
-import { expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, it } from 'vitest';
 import { createAccount } from './support/api.ts';
 import { glance, lookAway } from './support/attention.ts';
-import { ada, grace, register, seesDashboardOf, seesLogin, sendLogin } from './support/people.ts';
+import { ada, grace, register, seesDashboardOf, seesLogin, sendLogin, type Person } from './support/people.ts';
 import { startProduct } from './support/server.ts';
-import { collectTokens, expired, mostWithin } from './support/tokens.ts';
+import { collectTokens, expired, mostWithin, subjectOf } from './support/tokens.ts';
 import { visitor } from './support/visitor.ts';
 
-test('a second tab is logged in too', async () => {
-  await using server = await startProduct();
-  await using browser = await visitor(server.url);
-  await register(await browser.tab(), ada);
-  const second = await browser.tab();
-  await second.goto('/');
-  await seesDashboardOf(second, ada);
-});
+describe('tabs', () => {
+  it('are logged in together', async () => {
+    await using server = await startProduct();
+    await using browser = await visitor(server.url);
+    await register(await browser.tab(), ada);
+    const second = await browser.tab();
+    await second.goto('/');
+    await seesDashboardOf(second, ada);
+  });
 
-test('logging in in one tab lets in the others that wait at the door', async () => {
-  await using server = await startProduct();
-  await createAccount(server, ada);
-  await using browser = await visitor(server.url);
-  const first = await browser.tab();
-  await first.goto('/login');
-  const second = await browser.tab();
-  await second.goto('/login');
-  await sendLogin(first, ada);
-  await seesDashboardOf(first, ada);
-  await seesDashboardOf(second, ada);
-});
+  it('that show the login page are logged in by a login in one', async () => {
+    await using server = await startProduct();
+    await createAccount(server, ada);
+    await using browser = await visitor(server.url);
+    const first = await browser.tab();
+    await first.goto('/login');
+    const second = await browser.tab();
+    await second.goto('/login');
+    await sendLogin(first, ada);
+    await seesDashboardOf(first, ada);
+    await seesDashboardOf(second, ada);
+  });
 
-test('logging out in one tab shows the login page in the others', async () => {
-  await using server = await startProduct();
-  await using browser = await visitor(server.url);
-  const first = await browser.tab();
-  await register(first, ada);
-  const others = [await browser.tab(), await browser.tab()];
-  for (const tab of others) {
-    await tab.goto('/dashboard');
-    await seesDashboardOf(tab, ada);
-  }
-  await first.getByRole('button', { name: 'Log out' }).click();
-  for (const tab of [first, ...others]) {
-    await seesLogin(tab);
-    expect(await tab.getByText(ada.email).count()).toBe(0);
-  }
-});
+  it('all show the login page after a logout in one', async () => {
+    await using server = await startProduct();
+    await using browser = await visitor(server.url);
+    const first = await browser.tab();
+    await register(first, ada);
+    const others = [await browser.tab(), await browser.tab()];
+    for (const tab of others) {
+      await tab.goto('/dashboard');
+      await seesDashboardOf(tab, ada);
+    }
+    await first.getByRole('button', { name: 'Log out' }).click();
+    for (const tab of [first, ...others]) {
+      await seesLogin(tab);
+      expect(await tab.getByText(ada.email).count()).toBe(0);
+    }
+  });
 
-test('somebody else logging in in one tab shows theirs in the others', async () => {
-  await using server = await startProduct();
-  await createAccount(server, grace);
-  await using browser = await visitor(server.url);
-  const first = await browser.tab();
-  await register(first, ada);
-  const second = await browser.tab();
-  await second.goto('/dashboard');
-  await seesDashboardOf(second, ada);
-  await first.getByRole('button', { name: 'Log out' }).click();
-  await seesLogin(second);
-  await sendLogin(first, grace);
-  await seesDashboardOf(first, grace);
-  await seesDashboardOf(second, grace);
-  expect(await second.getByText(ada.email).count()).toBe(0);
-});
+  it('all show somebody else who logs in in one', async () => {
+    await using server = await startProduct();
+    await createAccount(server, grace);
+    await using browser = await visitor(server.url);
+    const first = await browser.tab();
+    await register(first, ada);
+    const second = await browser.tab();
+    await second.goto('/dashboard');
+    await seesDashboardOf(second, ada);
+    await first.getByRole('button', { name: 'Log out' }).click();
+    await seesLogin(second);
+    await sendLogin(first, grace);
+    await seesDashboardOf(first, grace);
+    await seesDashboardOf(second, grace);
+    expect(await second.getByText(ada.email).count()).toBe(0);
+  });
 
-test('tabs whose tokens expire together stay logged in, all of them', async () => {
-  await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
-  await using browser = await visitor(server.url);
-  const tokens = collectTokens(browser.context);
-  browser.expectFault(/401.*auth\.me/);
-  const first = await browser.tab();
-  await register(first, ada);
-  const tabs = [first, await browser.tab(), await browser.tab()];
-  for (const tab of tabs.slice(1)) {
-    await tab.goto('/dashboard');
-    await seesDashboardOf(tab, ada);
-  }
-  for (const tab of tabs) await lookAway(tab);
+  it('whose tokens expire together all stay logged in', async () => {
+    await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
+    await using browser = await visitor(server.url);
+    const tokens = collectTokens(browser.context);
+    browser.expectFault(/401.*auth\.me/);
+    const first = await browser.tab();
+    await register(first, ada);
+    const tabs = [first, await browser.tab(), await browser.tab()];
+    for (const tab of tabs.slice(1)) {
+      await tab.goto('/dashboard');
+      await seesDashboardOf(tab, ada);
+    }
+    for (const tab of tabs) await lookAway(tab);
 
-  for (let expiries = 0; expiries < 3; expiries++) {
-    await Promise.all(tokens.map(expired));
-    const answers = tabs.map((tab) =>
-      tab.waitForResponse((response) => response.url().includes('auth.me') && response.ok()),
-    );
-    await Promise.all(tabs.map(glance));
-    await Promise.all(answers);
+    for (let expiries = 0; expiries < 3; expiries++) {
+      await Promise.all(tokens.map(expired));
+      const answers = tabs.map((tab) =>
+        tab.waitForResponse((response) => response.url().includes('auth.me') && response.ok()),
+      );
+      await Promise.all(tabs.map(glance));
+      await Promise.all(answers);
+      for (const tab of tabs) await seesDashboardOf(tab, ada);
+    }
+    // At most one refresh each.
+    expect(mostWithin(900, tokens)).toBeLessThanOrEqual(tabs.length);
+  });
+
+  it('that are loaded at once with the same cookie are all logged in', async () => {
+    await using server = await startProduct();
+    await using browser = await visitor(server.url);
+    const first = await browser.tab();
+    await register(first, ada);
+    const tabs = await Promise.all(Array.from({ length: 4 }, () => browser.tab()));
+    await Promise.all(tabs.map((tab) => tab.goto('/dashboard')));
     for (const tab of tabs) await seesDashboardOf(tab, ada);
-  }
-  // For each expiry usually one refresh: the first tab tells the others. Never more than one each.
-  expect(mostWithin(900, tokens)).toBeLessThanOrEqual(tabs.length);
+    // The cookie left in the jar is good, whichever answer came last.
+    await first.reload();
+    await seesDashboardOf(first, ada);
+  });
 });
 
-test('tabs that are loaded at once, all with the same cookie, are all logged in', async () => {
-  await using server = await startProduct();
-  await using browser = await visitor(server.url);
-  const first = await browser.tab();
-  await register(first, ada);
-  const tabs = await Promise.all(Array.from({ length: 4 }, () => browser.tab()));
-  await Promise.all(tabs.map((tab) => tab.goto('/dashboard')));
-  for (const tab of tabs) await seesDashboardOf(tab, ada);
-  // And the cookie that is left in the jar is a good one, whichever answer came last.
-  await first.reload();
-  await seesDashboardOf(first, ada);
+describe('a tab of Ada while somebody else logs in elsewhere', () => {
+  /** Whose token each request of the tab carried, and where a new document began. */
+  function journal(page: Page): string[] {
+    const entries: string[] = [];
+    page.on('request', (request) => {
+      const token = request.headers().authorization;
+      if (request.isNavigationRequest()) entries.push('new document');
+      else if (token !== undefined) entries.push(subjectOf(token));
+    });
+    return entries;
+  }
+
+  /** Logs in past the page of the tab, as another program of this browser would. */
+  async function logInBehindItsBack(page: Page, { email, password }: Person): Promise<void> {
+    const status = await page.evaluate(
+      async (input) => {
+        const headers = { 'content-type': 'application/json' };
+        return (await fetch('/trpc/auth.login', { method: 'POST', headers, body: JSON.stringify(input) })).status;
+      },
+      { email, password },
+    );
+    expect(status).toBe(200);
+  }
+
+  it('that hears of it directly loads a new document, and sends nothing with the token of the other', async () => {
+    await using server = await startProduct();
+    await createAccount(server, grace);
+    await using browser = await visitor(server.url);
+    browser.expectFault(/401.*auth\.me|net::ERR_ABORTED/);
+    const first = await browser.tab();
+    await register(first, ada);
+    const second = await browser.tab();
+    await second.goto('/dashboard');
+    await seesDashboardOf(second, ada);
+    const entries = journal(second);
+    await logInBehindItsBack(first, grace);
+    await first.reload();
+    await seesDashboardOf(first, grace);
+    await seesDashboardOf(second, grace);
+    const [adasTime, gracesTime] = split(entries);
+    expect(new Set([...adasTime, ...gracesTime]).size).toBe(adasTime.length > 0 ? 2 : 1);
+    expect(new Set(gracesTime).size).toBe(1);
+  });
+
+  it('that sleeps, and wakes with an expired token, loads a new document, and sends nothing with that of the other', async () => {
+    await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '2s' } });
+    await createAccount(server, grace);
+    await using browser = await visitor(server.url);
+    browser.expectFault(/401.*auth\.me|net::ERR_ABORTED|ERR_CONNECTION_REFUSED/);
+    const tokens = collectTokens(browser.context);
+    const first = await browser.tab();
+    await register(first, ada);
+    const second = await browser.tab();
+    // It hears nothing, neither of another tab nor of the server.
+    await second.addInitScript(() => Object.defineProperty(globalThis, 'BroadcastChannel', { value: undefined }));
+    await second.route('**/auth.sessionEvents*', (route) => route.abort('connectionrefused'));
+    await second.goto('/dashboard');
+    await seesDashboardOf(second, ada);
+    await lookAway(second);
+    const entries = journal(second);
+    await first.getByRole('button', { name: 'Log out' }).click();
+    await sendLogin(first, grace);
+    await seesDashboardOf(first, grace);
+    await Promise.all(tokens.map(expired));
+    await glance(second);
+    await seesDashboardOf(second, grace);
+    const [adasTime, gracesTime] = split(entries);
+    expect(adasTime).toEqual([]);
+    expect(new Set(gracesTime).size).toBe(1);
+    expect(await second.getByText(ada.email).count()).toBe(0);
+  });
+
+  function split(entries: string[]): [before: string[], after: string[]] {
+    const at = entries.indexOf('new document');
+    expect(entries.filter((entry) => entry === 'new document')).toHaveLength(1);
+    return [entries.slice(0, at), entries.slice(at + 1)];
+  }
 });

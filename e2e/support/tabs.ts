@@ -19,7 +19,7 @@ export async function fiveTabs(browser: Visitor, person: Person): Promise<Five> 
   return [first, await another(), await another(), await another(), await another()];
 }
 
-/** Creates the account, and logs in where tabs begin at the site. The first listens to the server for both. */
+/** Creates the account, and logs in where tabs begin at the site. The server's stream is open in the first. */
 export async function twoTabs(server: RunningServer, browser: Visitor, person: Person): Promise<[Page, Page]> {
   await createAccount(server, person);
   const first = await browser.tab();
@@ -32,10 +32,9 @@ export async function twoTabs(server: RunningServer, browser: Visitor, person: P
   return [first, second];
 }
 
-/** From their next load on the tabs can neither wait for each other nor tell each other anything: they really race. */
+/** From their next load on the tabs cannot tell each other anything. */
 export async function keepApart(context: BrowserContext): Promise<void> {
   await context.addInitScript(() => {
-    Object.defineProperty(navigator, 'locks', { value: undefined });
     Object.defineProperty(globalThis, 'BroadcastChannel', { value: undefined });
   });
 }

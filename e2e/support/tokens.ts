@@ -7,7 +7,11 @@ export function collectTokens(context: BrowserContext): string[] {
   const tokens: string[] = [];
   context.on('response', (response) => {
     if (/auth\.(register|login|refresh)$/.test(response.url()) && response.ok())
-      void response.json().then((body: { result: { data: Grant } }) => tokens.push(body.result.data.accessToken));
+      void response.json().then(
+        (body: { result: { data: Grant } }) => tokens.push(body.result.data.accessToken),
+        // The body is gone if the page is replaced before it was read.
+        () => {},
+      );
   });
   return tokens;
 }
@@ -34,7 +38,11 @@ export async function refreshTokenOf(context: BrowserContext): Promise<string | 
 /** The session generation that a token names. */
 export const generationOf = (token: string): number => claimsOf(token).gen;
 
+/** The id of the user that the token names; takes the value of an Authorization header too. */
+export const subjectOf = (token: string): string => claimsOf(token).sub;
+
 interface Claims {
+  sub: string;
   iat: number;
   exp: number;
   gen: number;

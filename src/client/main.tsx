@@ -2,7 +2,7 @@ import './zod-without-eval.ts';
 import './styles.css';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
-import { followSession } from './api/session-events.ts';
+import { listenToServer } from './api/session-events.ts';
 import { App } from './app.tsx';
 
 createRoot(document.querySelector('#root')!).render(
@@ -11,4 +11,4 @@ createRoot(document.querySelector('#root')!).render(
   </StrictMode>,
 );
 
-followSession();
+listenToServer();

@@ -1,17 +1,11 @@
-import {
-  createTRPCClient,
-  httpBatchLink,
-  httpLink,
-  httpSubscriptionLink,
-  splitLink,
-  type Operation,
-} from '@trpc/client';
+import { createTRPCClient, httpBatchLink, httpLink, httpSubscriptionLink, splitLink } from '@trpc/client';
 import { createTRPCReact } from '@trpc/react-query';
 import { EventSource } from 'eventsource';
 import type { AppRouter } from '../../server/router.ts';
+import { grantSchema, type User } from '../../shared/auth.ts';
 import { failureOf } from '../../shared/failures.ts';
 import { authHeaders, refreshLink } from './refresh-link.ts';
-import { createSession, type RefreshOutcome } from './session.ts';
+import { createSession, type RefreshOutcome } from './session/index.ts';
 
 const url = '/trpc';
 
@@ -19,29 +13,31 @@ const url = '/trpc';
 const send: typeof fetch = (input, init) =>
   fetch(input, { ...init, credentials: 'include', cache: 'no-store', redirect: 'error' });
 
-/** What the session itself calls. Not the guarded client below: its calls wait for the session. */
+/** For the session's own requests. Calls of the guarded client below wait for the session. */
 const plain = createTRPCClient<AppRouter>({ links: [httpLink({ url, fetch: send })] });
 
 /**
- * Whether the browser sent the cookie along with the request for this page. No script can see it, so the server says so in
- * a header that scripts can. Without it, and without a memory of a login, nobody is asked: a first visit has nothing to fail.
+ * Whether the browser sent the cookie with the request for this page. Scripts cannot see the cookie, but they can see the
+ * header in which the server says so. Without either header or marker nobody is asked, so a first visit has no failing request.
  */
-function cookieCameAlong(): boolean {
+function cameWithCookie(): boolean {
   const [navigation] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[];
   return navigation?.serverTiming?.some(({ name }) => name === 'session') ?? false;
 }
 
-export const session = createSession({
-  refreshOnFirstVisit: cookieCameAlong(),
+export const session = createSession<User>({
+  refreshOnFirstVisit: cameWithCookie(),
   refresh: ({ signal }) =>
-    plain.auth.refresh.mutate(undefined, { signal }).then((grant) => ({ kind: 'granted', grant }), refused),
+    plain.auth.refresh
+      .mutate(undefined, { signal })
+      .then((grant) => ({ kind: 'granted', grant: grantSchema.parse(grant) }), outcomeOf),
   logout: async ({ signal }) => {
     await plain.auth.logout.mutate(undefined, { signal });
   },
 });
 
-/** Only a definite no ends a session. Everything else may be a tunnel, a restart or a proxy. */
-function refused(cause: unknown): RefreshOutcome {
+/** Only a definite answer ends a session. Anything else may be a tunnel, a restart or a proxy. */
+function outcomeOf(cause: unknown): RefreshOutcome<User> {
   const failure = failureOf(cause);
   if (failure?.code === 'session_ended') return { kind: 'ended', reason: failure.reason };
   const retryAfterMs = failure && 'retryAfter' in failure ? failure.retryAfter * 1000 : undefined;
@@ -49,8 +45,6 @@ function refused(cause: unknown): RefreshOutcome {
 }
 
 const headers = authHeaders(session);
-/** As plain as `fetch` wants them. */
-const tokenFor = (op: Operation) => headers({ op }) as Record<string, string>;
 
 export const trpcClient = createTRPCClient<AppRouter>({
   links: [
@@ -59,18 +53,18 @@ export const trpcClient = createTRPCClient<AppRouter>({
       condition: (op) => op.type === 'subscription',
       true: httpSubscriptionLink({
         url,
-        // Not the browser's own, which takes no headers: the token would have to go into the URL.
+        // Not the browser's own, which cannot send headers: the token would have to go into the URL.
         EventSource,
         eventSourceOptions: ({ op }) => ({
-          // Called for each connection, so that one that is made anew brings the token of now.
-          fetch: (input, init) => send(input, { ...init, headers: { ...init.headers, ...tokenFor(op) } }),
+          // Called for every connection, so a reconnect carries the current token.
+          fetch: (input, init) => send(input, { ...init, headers: { ...init.headers, ...headers({ op }) } }),
         }),
       }),
       false: splitLink({
         // Register and login: they set the cookie, so they travel alone, and without a token.
         condition: (op) => op.context.skipAuth === true,
         true: httpLink({ url, fetch: send }),
-        // The server refuses more calls at once.
+        // The server refuses larger batches.
         false: httpBatchLink({ url, fetch: send, headers, maxItems: 20 }),
       }),
     }),
@@ -79,5 +73,5 @@ export const trpcClient = createTRPCClient<AppRouter>({
 
 export const trpc = createTRPCReact<AppRouter>();
 
-/** Settles when the first question for a session has: answered or, where the state is still unknown, not. */
+/** Settles when the first refresh has, or was found unnecessary; the state is still unknown if the server did not answer. */
 export const started = session.start();

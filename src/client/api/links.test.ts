@@ -15,9 +15,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { Failure } from '../../shared/failures.ts';
 import { authHeaders, refreshLink } from './refresh-link.ts';
-import { createSession, type Session } from './session.ts';
+import { createSession, type Session } from './session/index.ts';
 import { fakeBrowser } from './testing/fake-browser.ts';
-import { fakeServer } from './testing/fake-server.ts';
+import { fakeServer, type User } from './testing/fake-server.ts';
 
 class Refused extends Error {
   readonly failure: Failure;
@@ -29,14 +29,13 @@ class Refused extends Error {
 
 const refuse = (failure: Failure) => new TRPCError({ code: 'UNAUTHORIZED', cause: new Refused(failure) });
 
-/** A real tRPC server and the real links; only the wire between them is missing. */
+/** A real tRPC server and the real links, without a network between them. */
 function makeRouter(server: ReturnType<typeof fakeServer>, effects: string[]) {
   const t = initTRPC.context<{ authorization: string | undefined }>().create({
     errorFormatter: ({ shape, error }) => ({
       ...shape,
       data: { ...shape.data, failure: error.cause instanceof Refused ? error.cause.failure : undefined },
     }),
-    // So that a broken stream is seen by the reader and not restarted by the consumer.
     sse: { ping: { enabled: false } },
   });
   const guarded = t.procedure.use(({ ctx, next }) => {
@@ -58,7 +57,7 @@ function makeRouter(server: ReturnType<typeof fakeServer>, effects: string[]) {
       if (failure) throw refuse(failure);
       yield 2;
     }),
-    /** Ends like a token that expires, after every second event. */
+    /** Its token expires after every second event. */
     events: guarded.input(z.object({ lastEventId: z.string().optional() }).optional()).subscription(async function* ({
       input,
       ctx,
@@ -75,7 +74,7 @@ function makeRouter(server: ReturnType<typeof fakeServer>, effects: string[]) {
 }
 type Router = ReturnType<typeof makeRouter>;
 
-const sessions: Session[] = [];
+const sessions: Session<User>[] = [];
 afterEach(() => {
   for (const session of sessions.splice(0)) session.dispose();
 });
@@ -100,7 +99,7 @@ function world({ contextRefuses = false, wrap = (send: typeof fetch): typeof fet
       },
     });
   });
-  const session = createSession({
+  const session = createSession<User>({
     refresh: server.refresh(),
     logout: server.logout(),
     environment: fakeBrowser().tab().environment,
@@ -125,14 +124,11 @@ function world({ contextRefuses = false, wrap = (send: typeof fetch): typeof fet
             url,
             EventSource,
             eventSourceOptions: ({ op }) => ({
-              // Called for each connection, so each carries the token of the day.
+              // Called for every connection, so each carries the current token.
               fetch: (input: string | URL, init?: RequestInit) =>
                 send(input, {
                   ...init,
-                  headers: [
-                    ...new Headers(init?.headers),
-                    ...Object.entries(headers({ op }) as Record<string, string>),
-                  ],
+                  headers: { ...Object.fromEntries(new Headers(init?.headers)), ...headers({ op }) },
                 }),
             }),
           }),
@@ -146,7 +142,7 @@ function world({ contextRefuses = false, wrap = (send: typeof fetch): typeof fet
 const links = ['httpLink', 'httpBatchLink', 'httpBatchStreamLink'] as const;
 
 describe.each(links)('over %s', (name) => {
-  it('SF-01 SF-02 MU-01 an expired token goes unnoticed', async () => {
+  it('SF-01 SF-02 MU-01 nobody notices an expired token', async () => {
     const { server, effects, ends, client } = world();
     const api = client(ends[name]());
     server.expire();
@@ -156,7 +152,7 @@ describe.each(links)('over %s', (name) => {
     expect(server.seen.refreshes).toBe(1);
   });
 
-  it('BA-02 so when it is the context that refuses', async () => {
+  it('BA-02 nor one that createContext refuses', async () => {
     const { server, ends, client } = world({ contextRefuses: true });
     const api = client(ends[name]());
     server.expire();
@@ -164,7 +160,7 @@ describe.each(links)('over %s', (name) => {
     expect(server.seen.refreshes).toBe(1);
   });
 
-  it('BA-12 headers that fail, or an answer that is no tRPC, leave the session alone', async () => {
+  it('BA-12 an answer that is not tRPC leaves the session alone', async () => {
     const html = () =>
       Promise.resolve(new Response('<html>', { status: 401, headers: { 'content-type': 'text/html' } }));
     const { server, ends, client, session } = world({ wrap: () => html });
@@ -176,7 +172,7 @@ describe.each(links)('over %s', (name) => {
     expect(server.seen.refreshes).toBeLessThan(2);
   });
 
-  it('LO-08 a session that the server has ended', async () => {
+  it('LO-08 a session that the server has ended ends here', async () => {
     const { server, ends, client, session } = world();
     server.revokeAll();
     const error = await client(ends[name]())
@@ -187,7 +183,7 @@ describe.each(links)('over %s', (name) => {
     expect(server.seen.refreshes).toBe(0);
   });
 
-  it('SE-01 no token in a URL', async () => {
+  it('SE-01 no URL contains a token', async () => {
     const { server, ends, client, urls } = world();
     server.expire();
     await client(ends[name]()).me.query();
@@ -197,7 +193,7 @@ describe.each(links)('over %s', (name) => {
 
 describe('batches', () => {
   it.each(['httpBatchLink', 'httpBatchStreamLink'] as const)(
-    'BA-01 only what was refused is sent again: %s',
+    'BA-01 send again only what was refused: %s',
     async (name) => {
       const { server, ends, client, urls } = world();
       const api = client(ends[name]());
@@ -207,7 +203,7 @@ describe('batches', () => {
     },
   );
 
-  it('BA-10 a limit forms other batches, with one sending each', async () => {
+  it('BA-10 are formed anew where their size is limited, and sent once each', async () => {
     const { server, ends, client, urls } = world();
     const api = client(ends.httpBatchLink(2));
     server.expire();
@@ -217,7 +213,7 @@ describe('batches', () => {
     );
   });
 
-  it('BA-08 what is refused while it is read reaches the reader, and is not begun again', async () => {
+  it('BA-08 do not start a generator again that is refused while it is read', async () => {
     const { ends, client, urls } = world();
     const read: number[] = [];
     const reading = (async () => {
@@ -228,7 +224,7 @@ describe('batches', () => {
     expect(urls).toHaveLength(1);
   });
 
-  it('BA-09 an abort in a batch is answered at once, and the others are not disturbed', async () => {
+  it('BA-09 reject an aborted call at once, without disturbing the others', async () => {
     const { ends, client } = world();
     const api = client(ends.httpBatchLink());
     const controller = new AbortController();
@@ -258,7 +254,7 @@ describe('event streams', () => {
     return promise;
   };
 
-  it('SU-01 SU-02 every event once, over three expiries', async () => {
+  it('SU-01 SU-02 deliver every event once, over three expiries', async () => {
     const { server, ends, client, urls } = world();
     server.expire();
     expect(await read(client(ends.httpLink()))).toEqual({ data: [1, 2, 3, 4, 5], errors: [], completes: 1 });
@@ -266,7 +262,7 @@ describe('event streams', () => {
     expect(urls.join()).not.toContain('secret');
   });
 
-  it('SU-14 a 401 before tRPC is mended too', async () => {
+  it('SU-14 recover from a 401 that does not come from tRPC', async () => {
     let first = true;
     const { server, ends, client } = world({
       wrap: (send) => async (input, init) => {
@@ -279,7 +275,7 @@ describe('event streams', () => {
     expect(server.seen.refreshes).toBe(3);
   });
 
-  it('LO-08 SU-10 a session that has ended is an error, once', async () => {
+  it('LO-08 SU-10 report the end of the session as an error, once', async () => {
     const { server, ends, client, session } = world();
     server.revokeAll();
     const { errors, completes, data } = await read(client(ends.httpLink()));

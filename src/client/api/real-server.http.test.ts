@@ -5,34 +5,33 @@ import {
   httpLink,
   httpSubscriptionLink,
   splitLink,
-  type Operation,
   type TRPCClientError,
 } from '@trpc/client';
 import { EventSource } from 'eventsource';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { AppRouter } from '../../server/router.ts';
 import { testWorld, type World } from '../../server/testing/world.ts';
 import type { User } from '../../shared/auth.ts';
 import { failureOf } from '../../shared/failures.ts';
 import { authHeaders, refreshLink } from './refresh-link.ts';
-import { createSession, type RefreshOutcome } from './session.ts';
+import { createSession, type RefreshOutcome } from './session/index.ts';
 
 /*
- * Our link, each of tRPC's links, and the server of the product, over HTTP. What a browser would add, a jar for the cookie
- * and other tabs, is played here; e2e/ has the real ones.
+ * Our link, each of tRPC's links and the server of the product, over HTTP. The cookie jar of the browser is simulated; e2e/
+ * has the real one.
  */
 
 const COOKIE = '__Host-refreshToken';
 const MINUTE = 60_000;
 const links = ['httpLink', 'httpBatchLink', 'httpBatchStreamLink'] as const;
 
-/** A browser's cookies: the answer that arrives last decides. */
+/** A browser's cookies: the last answer to arrive decides. */
 function cookieJar() {
   let cookie: string | undefined;
   return {
-    /** Called when an answer arrives; what it answers is what the page gets to see. */
+    /** Called when an answer arrives; the page sees what it returns. */
     onAnswer: async (_path: string, answer: Response): Promise<Response> => answer,
-    /** What the page has asked for so far: paths, and what they answered. */
+    /** The requests so far: path and status. */
     asked: [] as string[],
     get cookie() {
       return cookie;
@@ -48,9 +47,7 @@ function cookieJar() {
 }
 type Jar = ReturnType<typeof cookieJar>;
 
-let names = 0;
-
-/** A page that is open in a browser with this jar, and hears nothing of its other tabs. */
+/** A page in a browser with this jar, which hears nothing of other tabs. */
 function openPage(world: Pick<World, 'url' | 'clock'>, jar: Jar) {
   const url = `${world.url}/trpc`;
   const send: typeof fetch = async (input, init) => {
@@ -64,16 +61,15 @@ function openPage(world: Pick<World, 'url' | 'clock'>, jar: Jar) {
     return answer;
   };
   const plain = createTRPCClient<AppRouter>({ links: [httpLink({ url, fetch: send })] });
-  const session = createSession({
-    name: `tab ${++names}`,
-    // The time of the page is that of the server, where a test does not make it stand still.
-    environment: { now: () => world.clock.now, monotonic: () => 0, storage: null },
+  const session = createSession<User>({
+    // The clock of the server, unless a test gives the page its own.
+    environment: { now: () => world.clock.now, monotonic: () => 0 },
     proactive: false,
     cooldown: { baseMs: 1, maxMs: 1 },
     refresh: ({ signal }) =>
       plain.auth.refresh.mutate(undefined, { signal }).then(
-        (grant): RefreshOutcome => ({ kind: 'granted', grant }),
-        (cause: unknown): RefreshOutcome => {
+        (grant): RefreshOutcome<User> => ({ kind: 'granted', grant }),
+        (cause: unknown): RefreshOutcome<User> => {
           const failure = failureOf(cause);
           return failure?.code === 'session_ended'
             ? { kind: 'ended', reason: failure.reason }
@@ -88,7 +84,6 @@ function openPage(world: Pick<World, 'url' | 'clock'>, jar: Jar) {
     httpBatchLink: httpBatchLink<AppRouter>({ url, fetch: send, headers }),
     httpBatchStreamLink: httpBatchStreamLink<AppRouter>({ url, fetch: send, headers }),
   };
-  const tokenFor = (op: Operation) => headers({ op }) as Record<string, string>;
   const client = (end: (typeof links)[number]) =>
     createTRPCClient<AppRouter>({
       links: [
@@ -99,7 +94,7 @@ function openPage(world: Pick<World, 'url' | 'clock'>, jar: Jar) {
             url,
             EventSource,
             eventSourceOptions: ({ op }) => ({
-              fetch: (input, init) => send(input, { ...init, headers: { ...init.headers, ...tokenFor(op) } }),
+              fetch: (input, init) => send(input, { ...init, headers: { ...init.headers, ...headers({ op }) } }),
             }),
           }),
           false: ends[end],
@@ -126,7 +121,7 @@ const failed = (promise: Promise<unknown>) =>
   );
 
 describe.each(links)('over %s', (name) => {
-  test('an expired token that the page knows of is renewed before anything is sent', async () => {
+  it('renews an expired token that the page knows of before anything is sent', async () => {
     await using world = await testWorld();
     const jar = cookieJar();
     using page = openPage(world, jar);
@@ -142,7 +137,7 @@ describe.each(links)('over %s', (name) => {
     expect(page.session.state).toMatchObject({ session: { generation: 4 } });
   });
 
-  test('a refusal that the page could not foresee is mended, with one refresh', async () => {
+  it('recovers from a refusal that the page could not foresee, with one refresh', async () => {
     await using world = await testWorld();
     const jar = cookieJar();
     using page = openPage({ ...world, clock: { ...world.clock } }, jar);
@@ -154,12 +149,12 @@ describe.each(links)('over %s', (name) => {
     expect(refreshes(jar)).toBe(1);
   });
 
-  test('a session that was ended on the server ends here, without a refresh', async () => {
+  it('ends a session that was ended on the server, without a refresh', async () => {
     await using world = await testWorld();
     const jar = cookieJar();
     using page = openPage(world, jar);
     const { email, password } = await page.register('ada');
-    // A login in its place, with the same cookie, by somebody who is not this page.
+    // A login elsewhere with the same cookie replaces it.
     await world.client().mutate('auth.login', { email, password }, { headers: { cookie: `${COOKIE}=${jar.cookie}` } });
     const error = await failed(page.client(name).auth.me.query());
     expect(error).toMatchObject({ data: { failure: { code: 'session_ended' } }, meta: { refresh: 'ended' } });
@@ -167,7 +162,7 @@ describe.each(links)('over %s', (name) => {
     expect(refreshes(jar)).toBe(0);
   });
 
-  test('a refresh whose answer is lost costs nothing', async () => {
+  it('loses nothing when the answer to a refresh is lost', async () => {
     await using world = await testWorld();
     const jar = cookieJar();
     using page = openPage(world, jar);
@@ -191,8 +186,8 @@ describe.each(links)('over %s', (name) => {
   });
 });
 
-describe('two tabs that hear nothing of each other', () => {
-  test('refresh at once, are answered in reverse order, and both go on', async () => {
+describe('two tabs', () => {
+  it('refresh at once, are answered in reverse order, and both go on', async () => {
     await using world = await testWorld();
     const jar = cookieJar();
     using one = openPage(world, jar);
@@ -220,37 +215,39 @@ describe('two tabs that hear nothing of each other', () => {
   });
 });
 
-test('a logout during a refresh wins, though its answer and its cookie arrive later', async () => {
-  await using world = await testWorld();
-  const jar = cookieJar();
-  using page = openPage(world, jar);
-  await page.register('ada');
-  world.clock.advance(16 * MINUTE);
-  const asked = Promise.withResolvers<void>();
-  const late = Promise.withResolvers<void>();
-  jar.onAnswer = async (path, answer) => {
-    if (path !== 'auth.refresh') return answer;
-    asked.resolve();
-    await late.promise;
-    return answer;
-  };
-  const error = failed(page.client('httpBatchLink').auth.me.query());
-  await asked.promise;
-  await page.session.signOut();
-  expect(page.session.state).toEqual({ status: 'signed-out', reason: 'logout' });
-  expect(await error).toMatchObject({ name: 'TRPCClientError' });
-  expect(jar.cookie).toBeUndefined();
-  const stored = new Promise<void>((resolve) => (jar.onStored = resolve));
-  late.resolve();
-  await stored;
-  // Loaded anew, with the cookie that came too late.
-  using again = openPage(world, jar);
-  await again.session.start();
-  expect(again.session.state).toMatchObject({ status: 'signed-out', reason: 'revoked' });
+describe('a logout', () => {
+  it('wins over a refresh whose answer and cookie arrive later', async () => {
+    await using world = await testWorld();
+    const jar = cookieJar();
+    using page = openPage(world, jar);
+    await page.register('ada');
+    world.clock.advance(16 * MINUTE);
+    const asked = Promise.withResolvers<void>();
+    const late = Promise.withResolvers<void>();
+    jar.onAnswer = async (path, answer) => {
+      if (path !== 'auth.refresh') return answer;
+      asked.resolve();
+      await late.promise;
+      return answer;
+    };
+    const error = failed(page.client('httpBatchLink').auth.me.query());
+    await asked.promise;
+    await page.session.signOut();
+    expect(page.session.state).toEqual({ status: 'signed-out', reason: 'logout' });
+    expect(await error).toMatchObject({ name: 'TRPCClientError' });
+    expect(jar.cookie).toBeUndefined();
+    const stored = new Promise<void>((resolve) => (jar.onStored = resolve));
+    late.resolve();
+    await stored;
+    // A new document, with the cookie that came too late.
+    using again = openPage(world, jar);
+    await again.session.start();
+    expect(again.session.state).toMatchObject({ status: 'signed-out', reason: 'revoked' });
+  });
 });
 
 describe('the event stream', () => {
-  /** What a page hears, with a way to wait for it. */
+  /** Records what a page receives. */
   function listen(page: ReturnType<typeof openPage>) {
     const users: User[] = [];
     const ends: unknown[] = [];
@@ -285,7 +282,7 @@ describe('the event stream', () => {
   const rename = (world: World, username: string) =>
     world.services.db.$client.prepare('update users set username = ?').run(username);
 
-  test('ends with its token, is resumed with the next, and tells each change once', async () => {
+  it('ends with its token, resumes with the next, and reports each change once', async () => {
     await using world = await testWorld();
     const jar = cookieJar();
     using page = openPage(world, jar);
@@ -293,7 +290,7 @@ describe('the event stream', () => {
     const heard = listen(page);
     await heard.until(() => heard.users.length === 1);
     for (const username of ['ada.l', 'lovelace']) {
-      // While it is down, so that only resuming can find it.
+      // While the stream is down, so that only resuming can find it.
       jar.onAnswer = async (path, answer) => {
         if (path === 'auth.refresh') rename(world, username);
         return answer;
@@ -307,7 +304,7 @@ describe('the event stream', () => {
     heard.stop();
   });
 
-  test('ends with the session, and says why', async () => {
+  it('ends with the session, and says why', async () => {
     await using world = await testWorld();
     using page = openPage(world, cookieJar());
     await page.register('ada');

@@ -1,93 +1,74 @@
 import { session, trpcClient } from './client.ts';
 
-/** The tab that holds it listens for all tabs of the browser: with HTTP/1.1 there are six connections for all of them. */
-const LOCK = 'latchkey.events';
-/** Before listening again after the stream could not be had; doubled each time, up to the longest. In milliseconds. */
-const FIRST_WAIT = 2_000;
-const LONGEST_WAIT = 60_000;
+/** The pause before the stream is opened again after it broke; doubles up to the longest. */
+const FIRST_PAUSE_MS = 2_000;
+const LONGEST_PAUSE_MS = 60_000;
 
 /**
- * Listens to what happens to the session on the server, while there is one. That it has ended reaches the session through
- * the link, and the other tabs through the session.
- * @returns how to stop
+ * Follows what happens to the session on the server: its end, and changes of the person's data. Only a visible tab holds
+ * the stream: over HTTP/1.1 a browser has six connections per site for all its tabs. A hidden tab hears of a sign-out from
+ * the visible one, and of everything else when it is looked at.
+ * @returns a function that stops
  */
-export function followSession(): () => void {
+export function listenToServer(): () => void {
   let followed: string | undefined;
   let controller = new AbortController();
-  let hidden = false;
+  let isPutAway = false;
 
   function reconsider(): void {
     const { state } = session;
-    const wanted = state.status === 'signed-in' && !hidden ? state.session.id : undefined;
+    const isShown = document.visibilityState === 'visible' && !isPutAway;
+    const wanted = state.status === 'signed-in' && isShown ? state.session.id : undefined;
     if (wanted === followed) return;
     followed = wanted;
     controller.abort();
     controller = new AbortController();
-    if (wanted !== undefined) void inOneTab(controller.signal, listen);
+    if (wanted !== undefined) void listen(controller.signal);
   }
 
-  // An open stream, or a lock, would keep the page out of the back-forward cache.
-  const onHide = () => {
-    hidden = true;
+  const listening = new AbortController();
+  // An open stream keeps a page out of the back/forward cache.
+  const onPage = ({ type }: Event) => {
+    if (type !== 'visibilitychange') isPutAway = type === 'pagehide';
     reconsider();
   };
-  const onShow = () => {
-    hidden = false;
-    reconsider();
-  };
-  addEventListener('pagehide', onHide);
-  addEventListener('pageshow', onShow);
+  for (const type of ['pagehide', 'pageshow']) addEventListener(type, onPage, { signal: listening.signal });
+  document.addEventListener('visibilitychange', onPage, { signal: listening.signal });
   const unsubscribe = session.subscribe(reconsider);
   reconsider();
 
   return () => {
-    removeEventListener('pagehide', onHide);
-    removeEventListener('pageshow', onShow);
+    listening.abort();
     unsubscribe();
     controller.abort();
   };
 }
 
-/** Runs `task` in one tab of the browser at a time; where there are no locks, in each. */
-async function inOneTab(signal: AbortSignal, task: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const locks = (navigator as { locks?: LockManager }).locks;
-  if (locks === undefined) return task(signal);
-  try {
-    await locks.request(LOCK, { signal }, () => task(signal));
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
-}
-
-/** Settles when it is called off. */
+/** Settles when aborted. */
 async function listen(signal: AbortSignal): Promise<void> {
-  for (let wait = FIRST_WAIT; !isAborted(signal); wait = Math.min(2 * wait, LONGEST_WAIT)) {
-    const heard = await listenOnce(signal);
-    if (heard) wait = FIRST_WAIT;
-    if (!isAborted(signal)) await pause(wait * (1 + Math.random()), signal);
+  for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+    if (await listenOnce(signal)) pauseMs = FIRST_PAUSE_MS;
+    await pause(pauseMs * (1 + Math.random()), signal);
   }
 }
 
-// A function, because the compiler does not know that it changes.
-const isAborted = (signal: AbortSignal) => signal.aborted;
-
-/** @returns once the stream is over, whether anything had come */
+/** Returns, once the stream is over, whether anything was received. */
 function listenOnce(signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    let heard = false;
+    let hasReceived = false;
     const done = () => {
       subscription.unsubscribe();
       signal.removeEventListener('abort', done);
-      resolve(heard);
+      resolve(hasReceived);
     };
     const subscription = trpcClient.auth.sessionEvents.subscribe(
       {},
       {
         onData({ data }) {
-          heard = true;
+          hasReceived = true;
           session.userChanged(data.user);
         },
-        // The link has already done about it what can be done.
+        // What can be done about it, the link has done.
         onError: done,
         onComplete: done,
       },
@@ -98,6 +79,7 @@ function listenOnce(signal: AbortSignal): Promise<boolean> {
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
     const done = () => {
       clearTimeout(timer);
       signal.removeEventListener('abort', done);

@@ -4,7 +4,7 @@ import { Button } from '../ui/button.tsx';
 import { Loading } from '../ui/loading.tsx';
 import { Page } from '../ui/page.tsx';
 
-/** While nobody knows yet whether there is a session: waits, and says so when the server does not answer. */
+/** Until it is known whether there is a session: waits, and says so when the server does not answer. */
 export function Starting() {
   return (
     <Suspense fallback={<Loading />}>
@@ -13,10 +13,8 @@ export function Starting() {
   );
 }
 
-// Both come late: most of the time the answer is there before anybody has noticed that it was missing.
-
 function Unreachable() {
-  // Once the start is over and the session still unknown, it could not be asked for.
+  // If the session is still unknown after the start, the server could not be asked.
   use(started);
   return (
     <div className="flex animate-very-late flex-col items-start gap-6">
@@ -27,7 +25,7 @@ function Unreachable() {
   );
 }
 
-/** Over a page that goes on showing what it has. */
+/** Shown over a page that keeps what it has. Late, because the answer usually comes before anybody misses it. */
 export function Reconnecting() {
   return (
     <div className="fixed inset-x-0 bottom-5 mx-auto max-w-xl animate-very-late px-5">

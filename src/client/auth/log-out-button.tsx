@@ -1,7 +1,7 @@
 import { session } from '../api/client.ts';
 import { Button } from '../ui/button.tsx';
 
-/** At once, also without a network: the guard then leads to the login page, and the server hears of it when it can. */
+/** Works at once, without a network too: the guard leads to the login page, and the server is told when it can be. */
 export function LogOutButton() {
   return (
     <Button kind="quiet" onClick={() => void session.signOut()}>

@@ -1,9 +1,10 @@
 import { Navigate, Outlet, useLocation } from 'react-router';
-import { loginPath } from './redirect-to.ts';
+import { Loading } from '../ui/loading.tsx';
 import { Reconnecting, Starting } from './connection.tsx';
+import { loginPath } from './redirect-to.ts';
 import { useSession } from './use-session.ts';
 
-/** Shows the pages below to people who are logged in; leads guests to the login page, and back afterwards. */
+/** Shows the pages below to people who are signed in, and leads guests to the login page and back afterwards. */
 export function RequireSession() {
   const state = useSession();
   const location = useLocation();
@@ -11,14 +12,15 @@ export function RequireSession() {
     case 'unknown':
       return <Starting />;
     case 'signed-out':
-      // Whoever logs in after a logout may be somebody else, and starts where everybody does.
+      // Stays at this address, which the new document is loading.
+      if (state.reason === 'replaced') return <Loading />;
+      // Whoever logs in after a logout may be somebody else, and starts at the start page.
       return <Navigate replace to={state.reason === 'logout' ? '/login' : loginPath(location)} />;
     case 'signed-in':
       return (
         <>
           {state.stale && <Reconnecting />}
-          {/* Another person logged in, in another tab: nothing of the first one's pages may stay. */}
-          <Outlet key={state.user.id} />
+          <Outlet />
         </>
       );
   }

@@ -1,7 +1,7 @@
 import type { LoginInput, RegisterInput } from '../../shared/auth.ts';
 import { session, trpcClient } from '../api/client.ts';
 
-// Plain calls instead of useMutation: its cache would keep the password and the token.
+// Plain calls instead of useMutation, whose cache would keep the password and the token.
 
 export async function logIn(input: LoginInput): Promise<void> {
   session.signIn(await trpcClient.auth.login.mutate(input, asGuest()));
@@ -11,7 +11,7 @@ export async function createAccount(input: RegisterInput): Promise<void> {
   session.signIn(await trpcClient.auth.register.mutate(input, asGuest()));
 }
 
-/** In milliseconds. A connection that died silently must not leave a form busy for ever. */
-const TIMEOUT = 30_000;
+/** A connection that died silently must not leave a form busy for ever. */
+const TIMEOUT_MS = 30_000;
 
-const asGuest = () => ({ context: { skipAuth: true }, signal: AbortSignal.timeout(TIMEOUT) });
+const asGuest = () => ({ context: { skipAuth: true }, signal: AbortSignal.timeout(TIMEOUT_MS) });

@@ -1,9 +1,10 @@
-import type { PageEvent, SessionEnvironment } from '../session-environment.ts';
+import type { PageEvent } from '../session/environment.ts';
+import type { SessionEnvironment } from '../session/index.ts';
 
-/** Lets everything that is ready run: an immediate comes after all microtasks. */
+/** Runs everything that is ready: an immediate comes after all microtasks. */
 export const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** Virtual time. Both clocks go on together, unless the machine sleeps or somebody sets the wall clock. */
+/** Virtual time. Both clocks advance together, unless the machine sleeps or somebody sets the wall clock. */
 export function fakeClock() {
   let wall = Date.UTC(2030, 0, 1);
   let monotonic = 1000;
@@ -21,7 +22,7 @@ export function fakeClock() {
       timers.set(id, { due: monotonic + Math.max(0, ms), run });
       return () => void timers.delete(id);
     },
-    /** Fires what falls due in the next `ms`, in order, each with its consequences. */
+    /** Fires the timers that fall due in the next `ms`, in order, each with its consequences. */
     async advance(ms: number) {
       const end = monotonic + ms;
       await settled();
@@ -37,7 +38,7 @@ export function fakeClock() {
       monotonic = end;
       await settled();
     },
-    /** The machine is closed: only the wall clock goes on, and no timer fires. */
+    /** The machine sleeps: only the wall clock advances, and no timer fires. */
     sleep(ms: number) {
       wall += ms;
     },
@@ -47,70 +48,15 @@ export function fakeClock() {
   };
 }
 
-const aborted = () => new DOMException('The request was aborted.', 'AbortError');
-
-interface Waiting {
-  hold: (lock: object) => Promise<void>;
-  done: (error?: unknown) => void;
-}
-
-/** One browser: its tabs share locks, channels, storage and time. `defer` decides when a grant or a message arrives. */
+/** One browser: its tabs share channels, storage and time. `defer` decides when a message arrives. */
 export function fakeBrowser({ defer = async (_what: string): Promise<unknown> => undefined } = {}) {
   const clock = fakeClock();
   const stored = new Map<string, string>();
   const channels = new Set<{ name: string; receive: (message: unknown) => void; owner: object }>();
   const listeners = new Set<(event: PageEvent) => void>();
+  /** Addresses of the documents that were to replace a tab's, in order; undefined is the present address. */
+  const documents: (string | undefined)[] = [];
   const posted: unknown[] = [];
-  let held: Waiting | undefined;
-  let isHeld = false;
-  let queue: Waiting[] = [];
-
-  function grant() {
-    if (held) return;
-    const next = queue.shift();
-    if (!next) return;
-    held = next;
-    void call(next);
-  }
-
-  async function call(granted: Waiting) {
-    await defer('lock');
-    // Stolen before it was told.
-    if (held !== granted) return;
-    isHeld = true;
-    await granted.hold({});
-    if (held !== granted) return;
-    held = undefined;
-    isHeld = false;
-    granted.done();
-    grant();
-  }
-
-  const locks: NonNullable<SessionEnvironment['locks']> = {
-    request(_name, { signal, steal, ifAvailable }, hold) {
-      if (ifAvailable === true && (held || queue.length > 0)) return hold(null);
-      const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-      const waiting: Waiting = { hold, done: (error) => (error === undefined ? resolve(undefined) : reject(error)) };
-      if (signal?.aborted) return Promise.reject(aborted());
-      if (steal) {
-        held?.done(aborted());
-        held = undefined;
-        queue.unshift(waiting);
-      } else queue.push(waiting);
-      signal?.addEventListener(
-        'abort',
-        () => {
-          if (!queue.includes(waiting)) return;
-          queue = queue.filter((other) => other !== waiting);
-          reject(aborted());
-        },
-        { once: true },
-      );
-      grant();
-      return promise;
-    },
-  };
-
   const storage = {
     getItem: (key: string) => stored.get(key) ?? null,
     setItem: (key: string, value: string) => void stored.set(key, value),
@@ -129,11 +75,11 @@ export function fakeBrowser({ defer = async (_what: string): Promise<unknown> =>
     const environment: SessionEnvironment = {
       now: clock.now,
       monotonic: clock.monotonic,
-      // Makes the jitter nothing and the backoff the half of what it may be.
+      // No jitter ahead of time, and half of the longest pause after a failure.
       random: () => 0,
       setTimer: clock.setTimer,
-      locks,
       storage,
+      openDocument: (url) => void documents.push(url),
       openChannel(name, receive) {
         const channel = { name, receive, owner };
         channels.add(channel);
@@ -182,18 +128,16 @@ export function fakeBrowser({ defer = async (_what: string): Promise<unknown> =>
   return {
     clock,
     tab,
-    locks,
+    documents,
     storage,
     stored,
     posted,
     marker: (name = 'latchkey') => JSON.parse(stored.get(`${name}.marker`) ?? 'null') as Record<string, unknown> | null,
-    isLocked: () => isHeld,
-    /** What would leak: everything that outlives an operation. */
+    /** Everything that would leak if it outlived an operation. */
     count: () => ({
       timers: clock.timers(),
       channels: channels.size,
       listeners: listeners.size,
-      locks: queue.length + (held ? 1 : 0),
     }),
   };
 }

@@ -2,22 +2,30 @@ import { TRPCClientError, type Operation, type TRPCLink } from '@trpc/client';
 import { observable } from '@trpc/server/observable';
 import type { AnyRouter } from '@trpc/server';
 import type { Failure } from '../../../shared/failures.ts';
-import type { Grant, RefreshOutcome, User } from '../session.ts';
+import type { Grant as GrantOf, RefreshOutcome as OutcomeOf } from '../session/index.ts';
+
+/** The app's own user type, as `createSession<User>` takes it. */
+export interface User {
+  id: string;
+  username: string;
+  email: string;
+}
+export type Grant = GrantOf<User>;
+export type RefreshOutcome = OutcomeOf<User>;
 
 export const person = (name: string): User => ({
   id: `user-${name}`,
   username: name,
   email: `${name}@example.com`,
-  createdAt: '2030-01-01T00:00:00.000Z',
 });
 
-/** A grant as a server would answer it; its token is a secret that tests look for. */
+/** A grant as a server would answer; its token is the secret that tests search for. */
 export function grantOf({ sid = 's1', generation = 1, name = 'ann', expiresIn = 900, token = '' } = {}): Grant {
   const accessToken = token || `secret-${sid}-${generation}-${expiresIn}`;
   return { accessToken, expiresIn, session: { id: sid, generation }, user: person(name) };
 }
 
-/** The error that a link answers when the server has refused with `failure`. */
+/** The error of a link whose server has refused with `failure`. */
 export function refusal(failure: Failure | undefined, code = 'UNAUTHORIZED'): TRPCClientError<AnyRouter> {
   return TRPCClientError.from({
     error: {
@@ -28,23 +36,26 @@ export function refusal(failure: Failure | undefined, code = 'UNAUTHORIZED'): TR
   });
 }
 
-/** Requests that raced with a rotation may still be under way. */
-const WINDOW_MS = 60_000;
+/** Requests that raced with a rotation may still be in flight. */
+const REUSE_INTERVAL_MS = 60_000;
 
 interface Cookie {
   sid: string;
   generation: number;
+  issuedAt: number;
 }
 
-/**
- * The session protocol as far as a client can see it: a copy of the generation before the current one is answered with
- * the current one, an older one is theft, and who has just rotated rests. One cookie jar, so one browser.
- */
+interface Row {
+  name: string;
+  generation: number;
+  issuedAt: number;
+  isConfirmed: boolean;
+  ended?: 'revoked' | 'reused';
+}
+
+/** The session protocol as a client sees it, and one cookie jar, so one browser. */
 export function fakeServer({ expiresIn = 900, now = (): number => 0 } = {}) {
-  const sessions = new Map<
-    string,
-    { name: string; generation: number; issuedAt: number; ended?: 'revoked' | 'reused' }
-  >();
+  const sessions = new Map<string, Row>();
   const tokens = new Map<string, { sid: string; expired: boolean }>();
   const seen = { refreshes: 0, inFlight: 0, mostInFlight: 0, logouts: 0, reuses: 0 };
   const effects = new Map<number, number>();
@@ -67,19 +78,21 @@ export function fakeServer({ expiresIn = 900, now = (): number => 0 } = {}) {
     const row = cookie && sessions.get(cookie.sid);
     if (!cookie || !row) return { outcome: { kind: 'ended', reason: 'none' } };
     if (row.ended) return { outcome: { kind: 'ended', reason: row.ended } };
-    if (cookie.generation < row.generation - 1) {
+    const isCurrent = cookie.generation === row.generation;
+    if (isCurrent && !row.isConfirmed) Object.assign(row, { isConfirmed: true, issuedAt: cookie.issuedAt });
+    const isRecent = now() - row.issuedAt <= REUSE_INTERVAL_MS;
+    const isHonoured = isCurrent || (cookie.generation === row.generation - 1 && (!row.isConfirmed || isRecent));
+    if (!isHonoured) {
       seen.reuses++;
       end(cookie.sid, 'reused');
       return { outcome: { kind: 'ended', reason: 'reused' } };
     }
-    const rests = row.generation > 1 && now() - row.issuedAt <= WINDOW_MS;
-    if (cookie.generation === row.generation && !rests) {
-      row.generation++;
-      row.issuedAt = now();
-    }
+    const keeps = isCurrent && row.generation > 1 && isRecent;
+    if (isCurrent && !keeps)
+      Object.assign(row, { generation: row.generation + 1, issuedAt: now(), isConfirmed: false });
     return {
       outcome: { kind: 'granted', grant: grant(cookie.sid) },
-      cookie: { sid: cookie.sid, generation: row.generation },
+      ...(!keeps && { cookie: { sid: cookie.sid, generation: row.generation, issuedAt: now() } }),
     };
   }
 
@@ -92,11 +105,11 @@ export function fakeServer({ expiresIn = 900, now = (): number => 0 } = {}) {
     logIn(name: string): Grant {
       end(jar?.sid, 'revoked');
       const sid = `s${sessions.size + 1}`;
-      sessions.set(sid, { name, generation: 1, issuedAt: now() });
-      jar = { sid, generation: 1 };
+      sessions.set(sid, { name, generation: 1, issuedAt: now(), isConfirmed: false });
+      jar = { sid, generation: 1, issuedAt: now() };
       return grant(sid);
     },
-    /** @param network decides when the request and when its answer arrive; throws where either is lost */
+    /** @param network decides when the request and its answer arrive; throws if either is lost */
     refresh: (network: (leg: 'request' | 'answer') => Promise<unknown> = async () => undefined) =>
       async function refresh({ signal }: { signal: AbortSignal }): Promise<RefreshOutcome> {
         const sent = jar;
@@ -127,7 +140,7 @@ export function fakeServer({ expiresIn = 900, now = (): number => 0 } = {}) {
         signal.throwIfAborted();
         if (jar?.sid === sent?.sid) jar = undefined;
       },
-    /** What the server says to a protected call, or nothing where it runs it. */
+    /** How the server refuses a protected call, or undefined if it runs it. */
     refuses(authorization: string | undefined): Failure | undefined {
       if (authorization === undefined) return { code: 'access_token_missing' };
       const token = tokens.get(authorization.replace('Bearer ', ''));
@@ -155,7 +168,7 @@ type Headers = (o: { op: Operation }) => unknown;
 export interface Sent {
   op: Operation;
   authorization: string | undefined;
-  /** The caller is no longer interested. */
+  /** Unsubscribed. */
   isCancelled: () => boolean;
   next: (data: unknown, id?: string) => void;
   state: (result: { type: 'started' } | { type: 'state'; state: 'connecting' | 'pending'; error: null }) => void;
@@ -163,7 +176,7 @@ export interface Sent {
   complete: () => void;
 }
 
-/** An ending link that hands each dispatch to `answer`, with the header of the moment, a microtask after it was subscribed. */
+/** A terminating link that hands each dispatch to `answer`, with its headers, a microtask after it was subscribed. */
 export function endingLink(headers: Headers, answer: (sent: Sent) => void): TRPCLink<AnyRouter> {
   return () =>
     ({ op }) =>
@@ -183,7 +196,7 @@ export function endingLink(headers: Headers, answer: (sent: Sent) => void): TRPC
           });
         });
         return () => {
-          // Like httpSubscriptionLink, which completes where it was only unsubscribed.
+          // Like httpSubscriptionLink, which completes when it is unsubscribed.
           if (op.type === 'subscription') observer.complete();
           isCancelled = true;
         };
