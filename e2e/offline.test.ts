@@ -8,7 +8,7 @@ import { visitor, type Visitor } from './support/visitor.ts';
 import { wireTo } from './support/wire.ts';
 
 const isRefresh = (request: Request) => request.url().endsWith('auth.refresh');
-const unreachable = (page: Page) => page.getByText('We cannot reach the server.');
+const unreachable = (page: Page) => page.getByText('Having trouble connecting.');
 
 /** From now on pages are served as from a cache: without a network they still load, but calls fail. */
 async function keepPages({ context }: Visitor, { url }: RunningServer): Promise<void> {

@@ -136,7 +136,7 @@ describe('staying logged in', () => {
     const refused = page.waitForEvent('requestfailed');
     await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })));
     await refused;
-    await page.getByText('We cannot reach the server.').waitFor();
+    await page.getByText('Having trouble connecting.').waitFor();
     await seesDashboardOf(page, ada);
 
     const answer = page.waitForResponse((response) => response.url().includes('auth.refresh') && response.ok());
@@ -145,7 +145,7 @@ describe('staying logged in', () => {
       folder: first.folder,
     });
     await answer;
-    await page.getByText('We cannot reach the server.').waitFor({ state: 'hidden' });
+    await page.getByText('Having trouble connecting.').waitFor({ state: 'hidden' });
     await seesDashboardOf(page, ada);
     expect(second.port).toBe(first.port);
   });

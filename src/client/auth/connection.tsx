@@ -19,7 +19,7 @@ function Unreachable() {
   return (
     <div className="flex animate-very-late flex-col items-start gap-6">
       <Page title="No connection">
-        <TryingAgain />
+        <TryingAgain problem="We cannot reach the server." />
       </Page>
     </div>
   );
@@ -30,16 +30,17 @@ export function Reconnecting() {
   return (
     <div className="fixed inset-x-0 bottom-5 mx-auto max-w-xl animate-very-late px-5">
       <div className="flex flex-wrap items-center justify-between gap-4 rounded-2xl border border-edge bg-surface px-6 py-4 shadow-lg">
-        <TryingAgain />
+        {/* Not that the server cannot be reached: it may have answered, and refused even a fresh token. */}
+        <TryingAgain problem="Having trouble connecting." />
       </div>
     </div>
   );
 }
 
-function TryingAgain() {
+function TryingAgain({ problem }: { problem: string }) {
   return (
     <>
-      <output>We cannot reach the server. Trying again…</output>
+      <output>{problem} Trying again…</output>
       <Button kind="quiet" onClick={() => session.retry()}>
         Try again
       </Button>

@@ -1,7 +1,6 @@
 import { useEffect, useState } from 'react';
 import { session } from '../api/client.ts';
 import { describeChange, type Sample } from './describe-change.ts';
-import { tokenExpiresInMs } from './token-expiry.ts';
 
 interface LogEntry {
   id: number;
@@ -36,7 +35,7 @@ export function useSessionMonitor(): Monitor {
   return monitor;
 }
 
-export const sample = (): Sample => ({ at: new Date(), state: session.state, expiresInMs: tokenExpiresInMs() });
+export const sample = (): Sample => ({ at: new Date(), state: session.state, expiresInMs: session.tokenExpiresInMs() });
 
 function next(previous: Monitor | undefined, latest: Sample): Monitor {
   const log = previous?.log ?? [];

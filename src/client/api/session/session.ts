@@ -99,6 +99,8 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
   let started: Promise<void> | undefined;
   /** The session of a sign-in that this page has heard of but not asked the server about; it knows none itself. */
   let news: string | undefined;
+  /** Why the last refresh failed; undefined if the server refused a fresh token instead. */
+  let lastCause: unknown;
   /** The server refuses even fresh tokens, so refreshing must not start over at the shortest pause. */
   let isRefusedFresh = false;
   let isReplaced = false;
@@ -283,6 +285,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
 
   function fail(cause: unknown, orderedMs?: number): Renewal {
     backoff.afterFailure(orderedMs);
+    lastCause = cause;
     const renewal = { kind: 'unavailable', retryAfterMs: backoff.leftMs(), cause } as const;
     report(renewal);
     return renewal;
@@ -291,6 +294,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
   function refuseFresh(): void {
     if (token) token.isStale = true;
     isRefusedFresh = true;
+    lastCause = undefined;
     backoff.afterFailure();
   }
 
@@ -310,7 +314,10 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
     if (token) token.isStale = true;
     publishToken();
     const retryAfterMs = flight ? 0 : backoff.leftMs();
-    const renewal = retryAfterMs > 0 ? ({ kind: 'unavailable', retryAfterMs } as const) : (flight ?? launch()).result;
+    const renewal =
+      retryAfterMs > 0
+        ? ({ kind: 'unavailable', retryAfterMs, cause: lastCause } as const)
+        : (flight ?? launch()).result;
     schedule();
     notify();
     return renewal;
@@ -477,6 +484,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
       if (!token) throw new Error('Nobody is signed in.');
       return token.grant.accessToken;
     },
+    tokenExpiresInMs: () => token?.leftMs(),
     ended(reason, sessionId) {
       if (owner !== sessionId || state.status !== 'signed-in') return;
       endSession(reason);

@@ -48,6 +48,8 @@ export interface Session<TUser extends Person = Person> {
   signOut(): Promise<void>;
   /** A usable token, refreshed if need be. Rejects if nobody is signed in, or if the session `isUnavailable`. */
   accessToken(): Promise<string>;
+  /** Until the access token expires; not positive once it has, undefined without one. */
+  tokenExpiresInMs(): number | undefined;
   /** The server says, other than by a refresh, that the session `sessionId` has ended. Other tabs hear of it. */
   ended(reason: SessionEndReason, sessionId: string): void;
   /** The data of the person signed in has changed. */
