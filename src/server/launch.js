@@ -12,5 +12,7 @@ if (Number.parseInt(process.versions.node) < required) {
   );
   process.exitCode = 1;
 } else {
+  // Both only now: an older Node has no such hooks, and they have to be there before the imports of main.ts are resolved.
+  await import('./db/drizzle-hook.js');
   await import('./main.ts');
 }
