@@ -24,10 +24,8 @@ async function importDrizzle(preload: string[]): Promise<{ bytes: number; files:
     process.stdout.write(JSON.stringify({ bytes, files: files.toSorted() }));
   `;
   const args = [...NO_GARBAGE_COLLECTION, ...preload, '--input-type=module', '--eval', script];
-  const { stdout } = await promisify(execFile)(process.execPath, args, {
-    cwd: fileURLToPath(new URL('.', import.meta.url)),
-    env: { ...process.env, NODE_OPTIONS: '' },
-  });
+  const cwd = fileURLToPath(new URL('.', import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd });
   return JSON.parse(stdout) as { bytes: number; files: string[] };
 }
 
