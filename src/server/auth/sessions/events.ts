@@ -52,7 +52,7 @@ export async function* sessionEvents(ctx: Context, lastEventId: string | undefin
 }
 
 /** Random, or all the pages that reconnect to a server that has restarted would go on looking in the same moment. */
-const untilNextLook = (intervalMs: number) => intervalMs * (1 - Math.random() / 2);
+const untilNextLook = (intervalMs: number) => intervalMs * (1 - Math.random() / 4);
 
 /** A short id that differs whenever the user does. */
 const stateOf = (user: User) => createHash('sha256').update(JSON.stringify(user)).digest('base64url').slice(0, 16);
