@@ -16,6 +16,7 @@ export default defineConfig({
   },
   test: {
     root: folder('.'),
+    execArgv: ['--import', folder('./src/server/db/drizzle-hook.js')],
     projects: [
       {
         extends: true,

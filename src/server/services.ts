@@ -7,6 +7,7 @@ import { createPasswords } from './auth/passwords/hash.ts';
 import { purge } from './auth/purge.ts';
 import { tokenCookie } from './auth/sessions/cookies.ts';
 import { reuseIntervalFor } from './auth/sessions/rotation.ts';
+import { createNotifications, publishing } from './auth/sessions/notifications.ts';
 import { createSessions } from './auth/sessions/sessions.ts';
 import { createTokens } from './auth/sessions/tokens.ts';
 import { sqliteAudit } from './auth/store/sqlite/audit.ts';
@@ -16,6 +17,8 @@ import { openSqlite } from './db/sqlite.ts';
 import type { Settings } from './env.ts';
 import type { Logger } from './log.ts';
 
+/** How long a page may take to show what another process has changed. */
+const LOOK_INTERVAL_MS = 10_000;
 const AUDIT_RETENTION_MS = 90 * 24 * 60 * 60_000;
 
 export type Services = ReturnType<typeof createServices>;
@@ -23,14 +26,21 @@ export type Services = ReturnType<typeof createServices>;
 /**
  * Everything that procedures work with, created once per server.
  * @param clock milliseconds since the epoch
+ * @param lookIntervalMs how often at least a stream of session events looks for changes by other processes
  * @throws StartupError if the database cannot be opened
  */
-export function createServices(settings: Settings, log: Logger, clock: () => number = Date.now) {
+export function createServices(
+  settings: Settings,
+  log: Logger,
+  clock: () => number = Date.now,
+  lookIntervalMs = LOOK_INTERVAL_MS,
+) {
   const { path } = settings.database;
   // So that a mistyped path does not go unnoticed.
   if (!statSync(path, { throwIfNoEntry: false })?.size) log.info(`Creating database at ${path}`);
   const database = openSqlite(path);
-  const store = sqliteStore(database);
+  const notifications = createNotifications(lookIntervalMs);
+  const store = publishing(sqliteStore(database), notifications);
   const durableLimiter = sqliteLimiters(database);
   const auditStore = sqliteAudit(database);
   const deleteOverLimits = purgeLimits(database);
@@ -60,6 +70,8 @@ export function createServices(settings: Settings, log: Logger, clock: () => num
     db: database.db,
     accounts: createAccounts({ store, passwords, passwordMinLength: settings.passwordMinLength, clock }),
     sessions,
+    /** A feature that changes a user by itself publishes it here, so that their pages show it at once. */
+    notifications,
     /** Signs and verifies tokens. A feature adds its kind in sessions/tokens.ts. */
     tokens,
     /** The refresh token's. */
@@ -92,9 +104,10 @@ export function createServices(settings: Settings, log: Logger, clock: () => num
       }
     },
 
-    /** From here on `ready` answers false. */
-    drain: (): void => {
+    /** From here on `ready` answers false, and streams end. */
+    drain(): void {
       draining = true;
+      notifications.publishEverything();
     },
     draining: () => draining,
 

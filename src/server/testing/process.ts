@@ -54,7 +54,7 @@ export async function startProcess(
   const child = spawn(
     process.execPath,
     // Otherwise Node would resolve the links, and serve the client built in the project.
-    ['--preserve-symlinks', '--preserve-symlinks-main', join(folder, 'src/server/main.ts')],
+    ['--preserve-symlinks', '--preserve-symlinks-main', join(folder, 'src/server/launch.js')],
     {
       cwd: folder,
       env: { PORT: '0', BCRYPT_COST: '10', ...secrets, ...settings },

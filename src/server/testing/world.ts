@@ -35,8 +35,11 @@ export interface World extends AsyncDisposable {
   client(): TestClient;
 }
 
-/** Starts the real server on a free port, with an empty database and a clock that the test controls. Use with `await using`. */
-export async function testWorld(settings: Partial<Settings> = {}): Promise<World> {
+/**
+ * Starts the real server on a free port, with an empty database and a clock that the test controls. Use with `await using`.
+ * @param lookIntervalMs how often streams look for changes that nobody has notified them of
+ */
+export async function testWorld(settings: Partial<Settings> = {}, lookIntervalMs = 100): Promise<World> {
   const clock = {
     now: Date.UTC(2030, 0, 1),
     advance(ms: number) {
@@ -46,7 +49,7 @@ export async function testWorld(settings: Partial<Settings> = {}): Promise<World
   const log: string[] = [];
   const all = { ...testSettings, ...settings };
   const logger = pino({ level: all.logLevel }, { write: (line: string) => void log.push(line) });
-  const services = createServices(all, logger, () => clock.now);
+  const services = createServices(all, logger, () => clock.now, lookIntervalMs);
   const server = createHttpServer();
   serve(
     server,

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { getRounds } from 'bcryptjs';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import { concurrency } from '../limits/concurrency.ts';
 import { decoy, type PasswordTask } from './worker.ts';
 
@@ -41,22 +41,30 @@ export function createPasswords(options: {
   const threads = options.threads ?? Math.max(1, availableParallelism() - 1);
   const hashesPerSecond = threads / (SECONDS_AT_COST_12 * 2 ** (cost - 12));
   const maxQueue = options.maxQueue ?? Math.ceil(MAX_WAIT_SECONDS * hashesPerSecond);
-  const pool = new Piscina<PasswordTask, string | boolean>({
-    filename: new URL('./worker.ts', import.meta.url).href,
-    minThreads: threads,
-    maxThreads: threads,
-    maxQueue,
-  });
-
+  let pool: Promise<Piscina<PasswordTask, string | boolean>> | undefined;
   let closed = false;
+
+  /** Only for the first password: threads take time to start, and each has a heap of its own. */
+  async function startPool() {
+    const { Piscina } = await import('piscina');
+    return new Piscina<PasswordTask, string | boolean>({
+      filename: new URL('./worker.ts', import.meta.url).href,
+      minThreads: threads,
+      maxThreads: threads,
+      maxQueue,
+    });
+  }
+
   const slots = concurrency(Math.ceil(MAX_SHARE_OF_NETWORK * maxQueue));
 
   async function run(task: PasswordTask, network: string): Promise<string | boolean | Overloaded> {
     using slot = slots.enter(network);
     const overloaded: Overloaded = { kind: 'overloaded', retryAfter: RETRY_AFTER_SECONDS };
-    if (slot === undefined || pool.queueSize >= maxQueue) return overloaded;
+    if (slot === undefined || closed) return overloaded;
+    const started = await (pool ??= startPool());
+    if (started.queueSize >= maxQueue) return overloaded;
     try {
-      return await pool.run(task);
+      return await started.run(task);
     } catch (error) {
       // The pool was closed under it: the server is stopping.
       if (closed) return overloaded;
@@ -95,9 +103,9 @@ export function createPasswords(options: {
     needsRehash: (hash: string): boolean => getRounds(hash) !== cost,
 
     /** Stops the threads. Whatever still waits is answered `overloaded`. */
-    close(): Promise<void> {
+    async close(): Promise<void> {
       closed = true;
-      return pool.destroy();
+      await (await pool)?.destroy();
     },
   };
 }

@@ -1,8 +1,16 @@
-import { dictionary } from '@zxcvbn-ts/language-common';
+import { createRequire } from 'node:module';
+import type * as LanguageCommon from '@zxcvbn-ts/language-common';
 import { newPassword, ownNameProblem } from '../../../shared/auth.ts';
 
-/** About fifty thousand, lower-cased (NIST SP 800-63B-4, section 3.1.1.2). */
-const common = new Set(dictionary['passwords-common']);
+let common: ReadonlySet<string> | undefined;
+
+/** About fifty thousand, lower-cased (NIST SP 800-63B-4, section 3.1.1.2). Loaded for the first password that is set. */
+function commonPasswords(): ReadonlySet<string> {
+  if (common !== undefined) return common;
+  const require = createRequire(import.meta.url);
+  const { dictionary } = require('@zxcvbn-ts/language-common') as typeof LanguageCommon;
+  return (common = new Set(dictionary['passwords-common']));
+}
 
 /** Longer patterns are not among the first that an attacker tries. In characters. */
 const PATTERN_MAX_LENGTH = 12;
@@ -14,7 +22,7 @@ const RUNS = ['abcdefghijklmnopqrstuvwxyz', '01234567890123456789'].flatMap((run
 /** Whether a password, in any case, is among the first that an attacker would try. */
 function isCommon(password: string): boolean {
   const lowered = password.normalize('NFC').toLowerCase();
-  return common.has(lowered) || isPattern(lowered);
+  return commonPasswords().has(lowered) || isPattern(lowered);
 }
 
 /** `abcdefgh`, `87654321`, `11111111`, `abcabcabc`: not in the list, because zxcvbn detects them by other means. */

@@ -1,6 +1,6 @@
 import { createTRPCClient, httpSubscriptionLink } from '@trpc/client';
 import { EventSource } from 'eventsource';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { failureOf, type Failure } from '../../../shared/failures.ts';
 import type { AppRouter } from '../../router.ts';
 import { testWorld, type World } from '../../testing/world.ts';
@@ -49,6 +49,9 @@ function listen(world: World, accessToken: string | undefined, lastEventId?: str
 
 const rename = (world: World, username: string) =>
   world.services.db.$client.prepare('update users set username = ?').run(username);
+
+/** Streams that look for themselves so rarely learn of a change only by a notification. */
+const NEVER_LOOK_MS = 24 * 60 * 60_000;
 
 describe('sessionEvents', () => {
   it('forbids caches to store the stream', async () => {
@@ -125,5 +128,84 @@ describe('sessionEvents', () => {
       using again = listen(world, accessToken);
       if ('username' in (await again.next())) break;
     }
+  });
+});
+
+describe('a notification', () => {
+  it.each<[string, string, (world: World, client: ReturnType<World['client']>) => Promise<unknown>]>([
+    ['logging out', 'revoked', (_world, client) => client.mutate('auth.logout')],
+    [
+      'logging in again',
+      'revoked',
+      (_world, client) =>
+        client.mutate('auth.login', { email: 'ada@example.com', password: 'a good password for ada' }),
+    ],
+    ['registering somebody else', 'revoked', (_world, client) => client.register('grace')],
+    [
+      'the reuse of its refresh token',
+      'reused',
+      async ({ clock }, client) => {
+        const stolen = client.cookie;
+        for (let rotations = 0; rotations < 2; rotations += 1) {
+          clock.advance(2 * 60_000);
+          await client.mutate('auth.refresh');
+          await client.query('auth.me');
+        }
+        client.cookie = stolen;
+        await client.mutate('auth.refresh');
+      },
+    ],
+  ])('ends the stream at once when the session ends by %s', async (_how, reason, end) => {
+    await using world = await testWorld({}, NEVER_LOOK_MS);
+    const client = world.client();
+    const { accessToken } = await client.register('ada');
+    using stream = listen(world, accessToken);
+    await stream.next();
+    await end(world, client);
+    expect(await stream.next()).toEqual({ failure: { code: 'session_ended', reason } });
+  });
+
+  it('ends every stream at once when the server drains', async () => {
+    await using world = await testWorld({}, NEVER_LOOK_MS);
+    const { accessToken } = await world.client().register();
+    // Without the client of tRPC, which would not report this failure but reconnect.
+    const { body } = await fetch(`${world.url}/trpc/auth.sessionEvents`, {
+      headers: { accept: 'text/event-stream', authorization: `Bearer ${accessToken}` },
+    });
+    let text = '';
+    for await (const chunk of body!.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      if (text.includes('"user"')) world.services.drain();
+    }
+    expect(text).toContain('"failure":{"code":"overloaded","retryAfter":5}');
+  });
+
+  it('makes only the streams of its session or user ask the database, which they do for no other reason', async () => {
+    await using world = await testWorld({}, NEVER_LOOK_MS);
+    const { accessToken, session, user } = await world.client().register('ada');
+    const { notifications, sessions } = world.services;
+    using stream = listen(world, accessToken);
+    await stream.next();
+    const asking = vi.spyOn(sessions, 'authenticate');
+    notifications.publish({ sessionId: 'of somebody else' });
+    notifications.publish({ userId: 'somebody else' });
+    for (const [change, name] of [
+      [{ userId: user.id }, 'lovelace'],
+      [{ sessionId: session.id }, 'countess'],
+    ] as const) {
+      rename(world, name);
+      notifications.publish(change);
+      expect(await stream.next()).toMatchObject({ username: name });
+    }
+    expect(asking).toHaveBeenCalledTimes(2);
+  });
+
+  it('is not needed for a token that expires', async () => {
+    await using world = await testWorld({ accessTokenLifetimeMs: 100 }, NEVER_LOOK_MS);
+    const { accessToken } = await world.client().register();
+    using stream = listen(world, accessToken);
+    await stream.next();
+    world.clock.advance(100);
+    expect(await stream.next()).toEqual({ failure: { code: 'access_token_expired' } });
   });
 });

@@ -30,6 +30,8 @@ export interface Authenticated {
   kind: 'authenticated';
   user: User;
   session: { id: string };
+  /** The access token's, in milliseconds since the epoch. */
+  tokenExpiresAt: number;
 }
 
 export interface Failed {
@@ -177,11 +179,16 @@ export function createSessions(options: {
       const now = clock();
       const verified = tokens.verifyAccess(accessToken, now);
       if (verified.kind !== 'valid') return { kind: 'failed', failure: { code: `access_token_${verified.kind}` } };
-      const { sid, sub, gen, gat } = verified.claims;
+      const { sid, sub, gen, gat, exp } = verified.claims;
       const claims = { sessionId: sid, userId: sub, generation: gen, refreshIssuedAt: toMilliseconds(gat) };
       const authenticated = await store.authenticate(claims, now, policy);
       if (authenticated.kind === 'ended') return failedBecause(authenticated, verified.claims);
-      return { kind: 'authenticated', user: authenticated.user, session: { id: authenticated.session.id } };
+      return {
+        kind: 'authenticated',
+        user: authenticated.user,
+        session: { id: authenticated.session.id },
+        tokenExpiresAt: toMilliseconds(exp),
+      };
     },
 
     /**

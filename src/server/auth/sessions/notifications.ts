@@ -1,0 +1,82 @@
+import { EventEmitter } from 'node:events';
+import type { AuthStore } from '../store/auth-store.ts';
+
+/** A session that has ended, or a user who has changed; a user's change concerns all of their sessions. */
+export type Change = { sessionId: string } | { userId: string };
+
+const EVERYTHING = 'everything';
+const eventOf = (change: Change) => ('sessionId' in change ? `session ${change.sessionId}` : `user ${change.userId}`);
+
+/**
+ * Tells the streams of this process that something has changed. A notification carries no data and is no proof: whoever gets
+ * one asks the database. One too many does no harm, and one that is missed only costs time, because streams also look for
+ * themselves now and then.
+ * @param lookIntervalMs how often at least a stream looks for itself, to find what nobody has notified it of
+ */
+export function createNotifications(lookIntervalMs: number) {
+  const emitter = new EventEmitter();
+  emitter.setMaxListeners(0);
+  return {
+    lookIntervalMs,
+
+    /** Call it after the commit: whoever gets the notification reads at once. */
+    publish: (change: Change): void => void emitter.emit(eventOf(change)),
+
+    /** Notifies every subscriber: anything may have changed. */
+    publishEverything: (): void => void emitter.emit(EVERYTHING),
+
+    /** @returns what cancels it, with `using` */
+    subscribe({ sessionId, userId }: { sessionId: string; userId: string }, listener: () => void): Disposable {
+      const events = [eventOf({ sessionId }), eventOf({ userId }), EVERYTHING];
+      for (const event of events) emitter.on(event, listener);
+      return {
+        [Symbol.dispose]() {
+          for (const event of events) emitter.off(event, listener);
+        },
+      };
+    },
+  };
+}
+export type Notifications = ReturnType<typeof createNotifications>;
+
+/** The verbs that change nothing that a stream shows. Naming them makes the compiler ask about each new verb. */
+type Silent = 'findTaken' | 'findAccountByEmail' | 'replacePasswordHash' | 'purgeSessions' | 'ping';
+
+/** A store that publishes what its verbs have changed. */
+export function publishing(store: AuthStore, { publish }: Pick<Notifications, 'publish'>): AuthStore {
+  const silent: Pick<AuthStore, Silent> = store;
+  return {
+    ...silent,
+
+    async createAccount(account, first) {
+      const created = await store.createAccount(account, first);
+      if (created.kind === 'created' && created.replaced && first?.replacing !== undefined)
+        publish({ sessionId: first.replacing });
+      return created;
+    },
+
+    async createSession(session) {
+      const created = await store.createSession(session);
+      if (created.replaced && session.replacing !== undefined) publish({ sessionId: session.replacing });
+      return created;
+    },
+
+    async redeem(claims, now, policy) {
+      const redeemed = await store.redeem(claims, now, policy);
+      if (redeemed.kind === 'ended' && redeemed.byThisCall) publish({ sessionId: claims.sessionId });
+      return redeemed;
+    },
+
+    async authenticate(claims, now, policy) {
+      const authenticated = await store.authenticate(claims, now, policy);
+      if (authenticated.kind === 'ended' && authenticated.byThisCall) publish({ sessionId: claims.sessionId });
+      return authenticated;
+    },
+
+    async endSession(id, reason, now) {
+      const ended = await store.endSession(id, reason, now);
+      if (ended) publish({ sessionId: id });
+      return ended;
+    },
+  };
+}
