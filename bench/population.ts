@@ -57,6 +57,15 @@ function populate(folder: string, count: number, passwordHash: string): SeededSe
   return sessions;
 }
 
+/** Takes back every rotation, so that the refresh tokens of a database are good for another one. The server may be running. */
+export function rewind(folder: string): void {
+  const database = new Database(join(folder, 'data/latchkey.db'));
+  database
+    .prepare('UPDATE sessions SET generation = 1, confirmed = 0, previous_issued_at = NULL, issued_at = ?')
+    .run(Date.now());
+  database.close();
+}
+
 export const emailOf = (number: number): string => `person${number}@example.com`;
 
 /** A refresh token as issued with the session. */
