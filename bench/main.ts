@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { loadavg } from 'node:os';
+import { closeGenerators } from './load/load.ts';
 import { describeRun } from './machine.ts';
 import { client } from './parts/client.ts';
 import { expiredPage } from './parts/expired-page.ts';
@@ -31,6 +32,13 @@ const parts: Record<string, Part> = {
   'expired-page': expiredPage,
 };
 
+/** The other parts go on: a run takes minutes. */
+function failed(name: string, error: unknown): Row[] {
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  process.exitCode = 1;
+  return [{ what: name, reached: 'failed' }];
+}
+
 const print = (text: string) => void process.stdout.write(`${text}\n`);
 
 const chosen = process.argv.slice(2);
@@ -52,10 +60,11 @@ const began = performance.now();
 const rows: Row[] = [];
 for (const [name, measure] of Object.entries(parts).filter(([name]) => chosen.length === 0 || chosen.includes(name))) {
   const partBegan = performance.now();
-  const found = await measure();
+  const found = await measure().catch((error: unknown) => failed(name, error));
   rows.push(...found);
   print(`\n${name}, ${Math.round((performance.now() - partBegan) / 1000)} s\n\n${toTable(found)}`);
 }
+closeGenerators();
 const minutes = ((performance.now() - began) / 60_000).toFixed(1);
 
 // A single part is for looking. The file is of one run, so that its figures can be compared.

@@ -1,4 +1,4 @@
-// Runs in a process of its own: it takes one message with loads, and answers with their results.
+// Runs in a process of its own: it answers each message of loads with their results, and ends with its parent.
 import autocannon, { type Client, type Result } from 'autocannon';
 import type { Load, LoadResult } from './load.ts';
 
@@ -58,6 +58,6 @@ async function run({ port, calls, connections: wanted, seconds, once, rate }: Lo
   };
 }
 
-process.once('message', (loads: Load[]) => {
+process.on('message', (loads: Load[]) => {
   void Promise.all(loads.map(run)).then((results) => process.send?.(results));
 });

@@ -1,5 +1,4 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
+import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { cores } from '../servers/cores.ts';
 
@@ -36,8 +35,28 @@ export interface LoadResult {
 const GENERATOR = fileURLToPath(new URL('generator.ts', import.meta.url));
 const HTTP_OK = 200;
 
+/** Kept for the next load, as a load generator too has to warm up. */
+const generators = new Map<string | undefined, ChildProcess>();
+
+function generatorOn(core: string | undefined): ChildProcess {
+  const known = generators.get(core);
+  if (known !== undefined) return known;
+  const child = fork(GENERATOR, {
+    ...(core !== undefined && { execPath: 'taskset', execArgv: ['-c', core, process.execPath] }),
+    serialization: 'advanced',
+  });
+  generators.set(core, child);
+  return child;
+}
+
+/** Ends the load generators, without which this process would not end either. */
+export function closeGenerators(): void {
+  for (const child of generators.values()) child.disconnect();
+  generators.clear();
+}
+
 /**
- * Puts loads on servers, all at the same time, from a process of their own.
+ * Puts loads on servers, all at the same time, from a process of their own. One call at a time.
  * @param options.pinned whether the generator keeps to its core, as the server does to its own
  * @throws if any answer has an unexpected status
  */
@@ -45,25 +64,20 @@ export async function generate<const Loads extends readonly Load[]>(
   loads: Loads,
   { pinned = true }: { pinned?: boolean } = {},
 ): Promise<{ [Index in keyof Loads]: LoadResult }> {
-  const core = pinned ? cores?.load : undefined;
-  const child = fork(GENERATOR, {
-    ...(core !== undefined && { execPath: 'taskset', execArgv: ['-c', core, process.execPath] }),
-    serialization: 'advanced',
-  });
-  const exited = once(child, 'exit').then(([code]) => {
-    throw new Error(`The load generator exited with ${String(code)}.`);
-  });
+  const child = generatorOn(pinned ? cores?.load : undefined);
+  const { promise, resolve, reject } = Promise.withResolvers<LoadResult[]>();
+  const failed = () => reject(new Error('The load generator exited.'));
+  child.once('message', resolve).once('exit', failed);
   child.send(loads);
-  const [results] = (await Promise.race([once(child, 'message'), exited])) as [{ [Index in keyof Loads]: LoadResult }];
-  child.kill();
-  await exited.catch(() => {});
-  for (const [index, { latenciesMs }] of (results as readonly LoadResult[]).entries())
+  const results = await promise;
+  child.off('exit', failed);
+  for (const [index, { latenciesMs }] of results.entries())
     for (const status of Object.keys(latenciesMs).map(Number))
       if (status !== HTTP_OK && !loads[index]?.allowed?.includes(status))
         throw new Error(
           `${latenciesMs[status]?.length} answers of ${loads[index]?.calls[0]?.path} had status ${status}.`,
         );
-  return results;
+  return results as { [Index in keyof Loads]: LoadResult };
 }
 
 export const latenciesOf = ({ latenciesMs }: LoadResult): number[] => latenciesMs[HTTP_OK] ?? [];
