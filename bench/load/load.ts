@@ -46,6 +46,7 @@ function generatorOn(core: string | undefined): ChildProcess {
     serialization: 'advanced',
   });
   generators.set(core, child);
+  child.once('exit', () => generators.delete(core));
   return child;
 }
 
