@@ -1,4 +1,5 @@
 // Runs in a process of its own: it answers each message of loads with their results, and ends with its parent.
+import { setTimeout } from 'node:timers/promises';
 import autocannon, { type Client, type Result } from 'autocannon';
 import type { Load, LoadResult } from './load.ts';
 
@@ -6,7 +7,9 @@ const HTTP_OK = 200;
 /** Longer than any login waits for its turn. */
 const TIMEOUT_SECONDS = 60;
 
-async function run({ port, calls, connections: wanted, seconds, once, rate }: Load): Promise<LoadResult> {
+async function run(load: Load): Promise<LoadResult> {
+  const { port, calls, connections: wanted, seconds, once, rate, delaySeconds = 0 } = load;
+  await setTimeout(delaySeconds * 1000);
   const connections = Math.min(wanted, once === true ? calls.length : wanted);
   const requests = calls.map(({ path, headers = {}, body }) => ({
     path,
@@ -42,7 +45,7 @@ async function run({ port, calls, connections: wanted, seconds, once, rate }: Lo
     (latenciesMs[status] ??= []).push(responseTimeMs);
   });
   // With an amount, autocannon does not look at the duration.
-  const stop = setTimeout(() => instance.stop(), seconds * 1000);
+  const stop = globalThis.setTimeout(() => instance.stop(), seconds * 1000);
   const before = process.cpuUsage();
   const started = performance.now();
   const { errors } = await done.promise;

@@ -15,6 +15,8 @@ export interface Load {
   calls: Call[];
   connections: number;
   seconds: number;
+  /** Seconds to wait before it begins. */
+  delaySeconds?: number;
   /** Ends after the last call, instead of repeating them. */
   once?: boolean;
   /** Calls per second and connection; as fast as they are answered by default. */
