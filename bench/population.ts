@@ -19,6 +19,8 @@ const tokens = createTokens({
 export interface SeededSession {
   id: string;
   userId: string;
+  /** When its first refresh token was issued, as a NumericDate. */
+  issuedAt: number;
 }
 
 /** Creates a folder with a database for a server: `count` accounts, each with one session that has just started. */
@@ -47,7 +49,7 @@ function populate(folder: string, count: number, passwordHash: string): SeededSe
   const sessions: SeededSession[] = [];
   database.transaction(() => {
     for (let number = 0; number < count; number++) {
-      const session = { id: randomUUID(), userId: randomUUID() };
+      const session = { id: randomUUID(), userId: randomUUID(), issuedAt: now / 1000 };
       addUser.run(session.userId, `person${number}`, emailOf(number), passwordHash, now);
       addSession.run(session.id, session.userId, now, now, now, now + 30 * DAY);
       sessions.push(session);
@@ -57,18 +59,25 @@ function populate(folder: string, count: number, passwordHash: string): SeededSe
   return sessions;
 }
 
-export const emailOf = (number: number): string => `person${number}@example.com`;
-
-/** A refresh token as issued with the session. */
-export function refreshTokenOf({ id, userId }: SeededSession): string {
-  const iat = Date.now() / 1000;
-  return tokens.signRefresh({ sub: userId, sid: id, gen: 1, iat, exp: iat + (7 * DAY) / 1000 });
+/** Takes back every rotation, so that the refresh tokens of a database are good for another one. The server may be running. */
+export function rewind(folder: string): void {
+  const database = new Database(join(folder, 'data/latchkey.db'));
+  database
+    .prepare('UPDATE sessions SET generation = 1, confirmed = 0, previous_issued_at = NULL, issued_at = ?')
+    .run(Date.now());
+  database.close();
 }
 
-/** @param lifetimeSeconds negative for an expired token */
-export function accessTokenOf({ id, userId }: SeededSession, lifetimeSeconds = 900): string {
+export const emailOf = (number: number): string => `person${number}@example.com`;
+
+/** The refresh token that was issued with the session. Another one, of a minute later, would be that of a second holder. */
+export const refreshTokenOf = ({ id, userId, issuedAt }: SeededSession): string =>
+  tokens.signRefresh({ sub: userId, sid: id, gen: 1, iat: issuedAt, exp: issuedAt + (7 * DAY) / 1000 });
+
+/** An access token that came with it, and is issued now. @param lifetimeSeconds negative for an expired token */
+export function accessTokenOf({ id, userId, issuedAt }: SeededSession, lifetimeSeconds = 900): string {
   const iat = Date.now() / 1000;
-  return tokens.signAccess({ sub: userId, sid: id, gen: 1, gat: iat, iat, exp: iat + lifetimeSeconds });
+  return tokens.signAccess({ sub: userId, sid: id, gen: 1, gat: issuedAt, iat, exp: iat + lifetimeSeconds });
 }
 
 /** Hashes a password like the server. @param cost the server's BCRYPT_COST */

@@ -71,11 +71,6 @@ export function startDevelopment({ settings, ...where }: Options = {}): Promise<
   return listening(run(manifest.scripts.dev, { PORT: '0', ...cheap, ...settings }, where));
 }
 
-/** Starts any Node server that prints its port, for the bench. */
-export function startOther(command: string): Promise<RunningServer> {
-  return listening(run(command, {}, {}));
-}
-
 /** Runs the built product without waiting for it to listen. */
 export function runProduct(settings: Record<string, string>): Promise<ServerProcess> {
   return run(manifest.scripts.start, settings, {});
@@ -110,7 +105,7 @@ async function run(
 ): Promise<ServerProcess> {
   // Its own folder, so that it does not read a developer's `.env` and `data/`.
   const folder = given ?? (await temporaryFolder());
-  const [, ...args] = command.split(' ').map((arg) => (/^(src|bench)\//.test(arg) ? join(project, arg) : arg));
+  const [, ...args] = command.split(' ').map((arg) => (arg.startsWith('src/') ? join(project, arg) : arg));
   const child = spawn(process.execPath, args, { cwd: folder, env: settings, stdio: ['ignore', 'pipe', 'pipe'] });
 
   let output = '';

@@ -1,17 +1,34 @@
 import { createTRPCClient, httpBatchLink, httpLink } from '@trpc/client';
-import type { Grant } from '../src/shared/auth.ts';
-import type { AppRouter } from '../src/server/router.ts';
-import { authHeaders, refreshLink } from '../src/client/api/refresh-link.ts';
-import { createSession } from '../src/client/api/session/index.ts';
-import { accessTokenOf, refreshTokenOf, type SeededSession } from './population.ts';
+import type { Grant } from '../../src/shared/auth.ts';
+import type { AppRouter } from '../../src/server/router.ts';
+import { authHeaders, refreshLink } from '../../src/client/api/refresh-link.ts';
+import { createSession } from '../../src/client/api/session/index.ts';
+import { accessTokenOf, population, refreshTokenOf, type SeededSession } from '../population.ts';
+import type { Part, Row } from '../results.ts';
+import { startProduct } from '../servers/stacks.ts';
 
 const QUERIES = 20;
+
+/** How many requests it takes until a page whose token has expired is whole again. */
+export const expiredPage: Part = async () => {
+  await using people = await population(5);
+  await using product = await startProduct(people);
+  const [, ...sessions] = people.sessions;
+  const rows: Row[] = [];
+  for (const batched of [true, false])
+    for (const knows of [true, false]) {
+      const count = await requestsUntilWhole(`http://127.0.0.1:${product.port}`, sessions.pop()!, { batched, knows });
+      const how = `${batched ? 'batched' : 'not batched'}, expiry ${knows ? 'known' : 'not known'}`;
+      rows.push({ what: `requests of an expired page with ${QUERIES} queries (${how})`, reached: String(count) });
+    }
+  return rows;
+};
 
 /**
  * How many requests a page makes whose token has expired while it has twenty queries to ask, until it has all answers.
  * @param knows whether the page knows that its token has expired; if not, the server tells it
  */
-export async function requestsUntilWhole(
+async function requestsUntilWhole(
   url: string,
   seeded: SeededSession,
   { batched, knows }: { batched: boolean; knows: boolean },

@@ -1,0 +1,55 @@
+import { generate, latenciesOf } from '../load/load.ts';
+import { byCpuTime, measure, ratesOf } from '../load/measure.ts';
+import { population, type SeededSession } from '../population.ts';
+import { milliseconds, perSecond, round, withSpread, type Part } from '../results.ts';
+import { cores } from '../servers/cores.ts';
+import { countFsyncs } from '../servers/fsyncs.ts';
+import { refreshOf, startBare, startProduct } from '../servers/stacks.ts';
+import { interleave, percentile, ratios, summarize } from '../statistics.ts';
+
+const CONNECTIONS = 8;
+const SECONDS = 2;
+const ROUNDS = 5;
+const WARM_UP = 2;
+/** More than any server refreshes in a round. Each session is refreshed once: within a minute, a second time rotates nothing. */
+const PER_ROUND = 20_000;
+const TRACED = 2_000;
+
+/** Rotating refreshes per second, and how often they wait for the disk. */
+export const refresh: Part = async () => {
+  const core = cores?.server;
+  await using people = await population(PER_ROUND * (ROUNDS + WARM_UP) + TRACED);
+  await using bare = await startBare({ core });
+  await using product = await startProduct({ core, ...people });
+  let used = 0;
+  const take = (count: number): SeededSession[] => people.sessions.slice(used, (used += count));
+  const common = { connections: CONNECTIONS, seconds: SECONDS };
+  const results = await interleave(
+    {
+      bare: () => measure(bare, { ...common, calls: bare.reads }),
+      product: () => measure(product, { ...common, calls: take(PER_ROUND).map(refreshOf), once: true }),
+    },
+    { rounds: ROUNDS, warmUp: WARM_UP },
+  );
+  const [ours, theirs] = [ratesOf(results.product), ratesOf(results.bare)];
+  const p99 = summarize(results.product.map((result) => percentile(latenciesOf(result), 99)));
+
+  const fsyncs = await countFsyncs(product, async () => {
+    const calls = take(TRACED).map(refreshOf);
+    await generate([{ port: product.port, calls, connections: CONNECTIONS, seconds: 60, once: true }]);
+  });
+  return [
+    {
+      what: '`auth.refresh` (rotating) ÷ bare tRPC',
+      reached: withSpread(ratios(ours, theirs)),
+      aim: '≥ 0.6',
+      figures: `${perSecond(summarize(ours))} ÷ ${perSecond(summarize(theirs))}${byCpuTime(results.product, results.bare)}; p99 ${milliseconds(p99, 1)}`,
+    },
+    {
+      what: `fsyncs in ${round(TRACED)} refreshes`,
+      reached: fsyncs.kind === 'counted' ? String(fsyncs.count) : 'not counted',
+      aim: '0, but for checkpoints',
+      figures: fsyncs.kind === 'counted' ? 'counted with strace' : fsyncs.why,
+    },
+  ];
+};

@@ -1,0 +1,104 @@
+import { fileURLToPath } from 'node:url';
+import manifest from '../../package.json' with { type: 'json' };
+import { secrets } from '../../e2e/support/server.ts';
+import type { Call } from '../load/load.ts';
+import { accessTokenOf, emailOf, PASSWORD, refreshTokenOf, type SeededSession } from '../population.ts';
+import { startServer, type ServerProcess } from './process.ts';
+
+/** People of each peer, with a session each. */
+export const PEOPLE = 1_000;
+
+/** A server, and how to ask it. */
+export interface Stack extends ServerProcess {
+  /** The authenticated read, once for each session. */
+  reads: Call[];
+  /** A login of each person. */
+  logins: Call[];
+}
+
+interface Where {
+  /** Undefined for any. */
+  core?: string | undefined;
+}
+
+const BARE = fileURLToPath(new URL('bare.ts', import.meta.url));
+const file = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+const logins = (path: string, count: number): Call[] =>
+  Array.from({ length: count }, (_, number) => ({ path, body: { email: emailOf(number), password: PASSWORD } }));
+
+/** A tRPC procedure without authentication on the stock Express adapter. */
+export async function startBare({ core }: Where = {}): Promise<Stack> {
+  const server = await startServer([BARE], where(core));
+  return { ...server, reads: [{ path: '/trpc/me' }], logins: [] };
+}
+
+/** What a JWT tutorial ends with; see bench/peers/tutorial.js. */
+export async function startTutorial({ core }: Where = {}): Promise<Stack> {
+  const server = await startPeer('tutorial.js', core);
+  const reads = tokensOf(server).map((token) => ({ path: '/api/me', headers: bearer(token) }));
+  return checked({ ...server, reads, logins: logins('/api/auth/login', PEOPLE) });
+}
+
+export async function startBetterAuth({ core }: Where = {}): Promise<Stack> {
+  const server = await startPeer('better-auth.js', core);
+  const reads = tokensOf(server).map((token) => ({
+    path: '/api/auth/get-session',
+    headers: { cookie: `better-auth.session_token=${token}` },
+  }));
+  return checked({ ...server, reads, logins: logins('/api/auth/sign-in/email', PEOPLE) });
+}
+
+/**
+ * The product, as production runs it.
+ * @param options.folder with the database; see `population`
+ * @param options.sessions of the database that are to read and to log in
+ * @param options.preload a module to load first
+ */
+export async function startProduct({
+  core,
+  folder,
+  sessions,
+  settings = {},
+  preload,
+}: Where & {
+  folder: string;
+  sessions: SeededSession[];
+  settings?: Record<string, string>;
+  preload?: string;
+}): Promise<Stack> {
+  const [, ...args] = manifest.scripts.start.split(' ').map((arg) => arg.replace(/^src\//, file('../../src/')));
+  const server = await startServer([...(preload === undefined ? [] : ['--import', preload]), ...args], {
+    ...where(core),
+    folder,
+    settings: { PORT: '0', ...secrets, ...settings },
+  });
+  const readers = sessions.slice(0, PEOPLE);
+  return checked({
+    ...server,
+    reads: readers.map((session) => ({ path: '/trpc/auth.me', headers: bearer(accessTokenOf(session)) })),
+    logins: logins('/trpc/auth.login', readers.length),
+  });
+}
+
+/** A refresh of the product, which rotates. */
+export const refreshOf = (session: SeededSession): Call => ({
+  path: '/trpc/auth.refresh',
+  body: {},
+  headers: { cookie: `__Host-refreshToken=${refreshTokenOf(session)}` },
+});
+
+const where = (core: string | undefined) => (core === undefined ? {} : { core });
+const startPeer = (name: string, core: string | undefined) =>
+  startServer([file(`../peers/${name}`), PASSWORD, String(PEOPLE)], where(core));
+const tokensOf = (server: ServerProcess) => server.ready['tokens'] as string[];
+
+/** Better Auth answers 200 to a guest too, so that the status alone does not prove that a token is accepted. */
+async function checked(stack: Stack): Promise<Stack> {
+  const [{ path, headers } = { path: '' }] = stack.reads;
+  const answer = await fetch(`http://127.0.0.1:${stack.port}${path}`, { ...(headers && { headers }) });
+  const text = await answer.text();
+  if (text.includes(emailOf(0))) return stack;
+  await stack[Symbol.asyncDispose]();
+  throw new Error(`${path} answered ${answer.status} without the user: ${text.slice(0, 200)}`);
+}
