@@ -2,7 +2,7 @@ import express, { type Express, type RequestHandler } from 'express';
 import { checkHost, corsFor } from './http/request-guard.ts';
 import { requestIdOf, requestLog } from './http/request-log.ts';
 import { securityHeaders } from './http/security-headers.ts';
-import { errorHandler, trpcHandler } from './http/trpc-handler.ts';
+import { errorHandler, NO_STORE, trpcHandler } from './http/trpc-handler.ts';
 import type { Services } from './services.ts';
 
 /**
@@ -23,14 +23,14 @@ export function createApp(services: Services, pages: RequestHandler): Express {
     logRequest(req, res);
     // A connection that is kept alive would delay a server that is stopping.
     if (services.draining()) res.shouldKeepAlive = false;
+    checkHost(req);
     next();
   });
   // Ahead of everything that it does not need: each middleware costs every call some microseconds.
-  if (settings.clientUrl !== undefined) app.use('/trpc', corsFor(settings.clientUrl));
+  if (settings.clientUrl !== undefined) app.use('/trpc', corsFor(settings.clientUrl, { ...headers, ...NO_STORE }));
   app.use('/trpc', trpcHandler(services, headers));
-  app.use((req, res, next) => {
+  app.use((_req, res, next) => {
     res.set({ ...headers, 'X-Request-Id': requestIdOf(res) });
-    checkHost(req);
     next();
   });
 

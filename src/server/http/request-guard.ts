@@ -6,6 +6,7 @@ import { FailureError } from '../errors.ts';
 import { appRouter } from '../router.ts';
 import type { Services } from '../services.ts';
 import type { Meta } from '../trpc.ts';
+import { requestIdOf } from './request-log.ts';
 
 type Procedure = AnyTRPCProcedure & { _def: { meta?: Meta } };
 
@@ -34,7 +35,6 @@ export interface Calls {
 export function requestGuard({ settings, audit }: Services): (req: Request, res: Response) => Promise<Calls> {
   const { clientUrl } = settings;
   return async (req, res) => {
-    checkHost(req);
     checkMethod(req, res);
     if (!isAllowedOrigin(req, clientUrl)) {
       await audit.record(req, { type: 'origin_refused', detail: req.get('origin') });
@@ -55,8 +55,11 @@ export function checkHost({ rawHeaders }: Request): void {
   if (hosts.length > 1) throw new FailureError({ code: 'invalid_input', fields: {} });
 }
 
-/** Answers only that origin: no other is told what it may do. */
-export function corsFor(clientUrl: string): RequestHandler {
+/**
+ * Answers only that origin: no other is told what it may do.
+ * @param headers of the answer to a preflight, which nothing else answers
+ */
+export function corsFor(clientUrl: string, headers: Record<string, string>): RequestHandler {
   const handler = cors({
     origin: clientUrl,
     credentials: true,
@@ -65,6 +68,7 @@ export function corsFor(clientUrl: string): RequestHandler {
     maxAge: PREFLIGHT_MAX_AGE_SECONDS,
   });
   return (req, res, next) => {
+    if (req.method === 'OPTIONS') res.set({ ...headers, 'X-Request-Id': requestIdOf(res) });
     res.vary('Origin');
     return req.get('origin') === clientUrl ? handler(req, res, next) : next();
   };

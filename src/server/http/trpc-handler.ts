@@ -11,7 +11,7 @@ import { proxyCheck } from './proxy-check.ts';
 import { requestGuard } from './request-guard.ts';
 import { noteError, noteProcedures, requestIdOf } from './request-log.ts';
 
-const NO_STORE = { 'Cache-Control': 'no-store' };
+export const NO_STORE = { 'Cache-Control': 'no-store' };
 
 /** Answers the calls of the API: the plain ones itself, streams and whatever is odd with tRPC's own adapter. */
 export function trpcHandler(services: Services, securityHeaders: Record<string, string>): RequestHandler {

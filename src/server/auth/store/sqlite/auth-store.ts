@@ -28,7 +28,7 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase): Au
     .where(eq(users.email, sql.placeholder('email')))
     .prepare();
   // Prepared as well: building this statement took a seventh of a refresh.
-  const progress = db
+  const writeProgress = db
     .update(sessions)
     .set({
       generation: sql`${sql.placeholder('generation')}`,
@@ -109,7 +109,7 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase): Au
           if (decision.kind === 'ended') return { ...decision, byThisCall: false };
           if ('progress' in decision) {
             const changes = { ...decision.progress, lastSeenAt: now };
-            progress.run({ ...changes, id: claims.sessionId });
+            writeProgress.run({ ...changes, id: claims.sessionId });
             Object.assign(found.session, changes);
           }
           return { kind: decision.kind === 'keep' ? 'keep' : 'issue', ...found } as const;
