@@ -244,11 +244,14 @@ describe('health checks', () => {
     await world[Symbol.asyncDispose]();
 
     await using gone = await testWorld();
+    const member = gone.client();
+    await member.register();
     gone.services.db.$client.close();
     expect((await fetch(`${gone.url}/readyz`)).status).toBe(503);
     expect((await gone.client().mutate('auth.login', { email: 'a@b.co', password: 'x' })).failure?.code).toBe(
       'overloaded',
     );
+    expect((await member.query('auth.me')).failure).toEqual({ code: 'overloaded', retryAfter: 1 });
   });
 });
 

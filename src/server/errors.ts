@@ -41,6 +41,14 @@ export function failureFor(error: TRPCError): Failure | undefined {
   }
 }
 
+/** The `Retry-After` header of an answer with these errors, if it has one (RFC 9110, section 10.2.3). */
+export function retryAfter(errors: readonly TRPCError[]): Record<string, string> {
+  const seconds = errors
+    .map(failureFor)
+    .flatMap((failure) => (failure && 'retryAfter' in failure ? failure.retryAfter : []));
+  return seconds.length === 0 ? {} : { 'Retry-After': String(Math.ceil(Math.max(...seconds))) };
+}
+
 /** Messages by top-level field. Those about the input as a whole belong to no field and are left out. */
 function fieldsOf({ issues }: ZodError): Record<string, string[]> {
   const fields = new Map<string, string[]>();

@@ -1,4 +1,4 @@
-import type { RequestHandler } from 'express';
+import type { Request } from 'express';
 import { isSecureOrigin } from '../env.ts';
 import type { Services } from '../services.ts';
 
@@ -8,26 +8,25 @@ const UNTRUSTED_PROXY =
   'A browser connected over HTTPS, but the request arrived here as plain HTTP from a proxy that is not trusted, so it was refused. Set TRUST_PROXY to the number of proxies in front, and have them send X-Forwarded-Proto.';
 
 /**
- * Warns in the log, once each, about two deployment mistakes with which nobody can stay logged in. No setting reveals them,
+ * Returns a function that warns in the log, once each, about two deployment mistakes with which nobody can stay logged in. No setting reveals them,
  * only a request does: browsers say in `Origin` how they connected. In production only.
  *
  * Comes before the request guard, which refuses the very calls that tell of the second one.
  */
-export function proxyCheck({ settings, log }: Services): RequestHandler {
+export function proxyCheck({ settings, log }: Services): (req: Request) => void {
   const given = new Set<string>();
   const warnOnce = (warning: string) => {
     if (given.has(warning)) return;
     given.add(warning);
     log.warn(warning);
   };
-  return (req, _res, next) => {
+  return (req) => {
     const origin = settings.production ? webOrigin(req.get('origin')) : undefined;
     // Compared as URLs: a proxy may write the port that the scheme implies, and a browser never does.
     if (origin !== undefined && URL.parse(`${origin.protocol}//${req.host}`)?.host === origin.host) {
       if (!isSecureOrigin(origin.origin)) warnOnce(PLAIN_HTTP);
       else if (origin.protocol === 'https:' && !req.secure) warnOnce(UNTRUSTED_PROXY);
     }
-    next();
   };
 }
 

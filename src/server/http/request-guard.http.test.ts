@@ -168,6 +168,10 @@ describe('the check of the origin', () => {
     await using world = await testWorld({ clientUrl: CLIENT });
     const allowed = await ask(world.url, CLIENT);
     expect([allowed.status, allowed.headers.get('access-control-allow-origin')]).toEqual([204, CLIENT]);
+    // Like every other answer.
+    expect(allowed.headers.get('x-request-id')).not.toBeNull();
+    expect(allowed.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(allowed.headers.get('cache-control')).toBe('no-store');
     const evil = await ask(world.url, 'https://evil.test');
     expect(evil.status).toBe(405);
     for (const name of evil.headers.keys()) expect(name).not.toMatch(/^access-control-/);

@@ -1,11 +1,14 @@
-import { TRPCError } from '@trpc/server';
+import { TRPCError, type AnyTRPCProcedure } from '@trpc/server';
 import cors from 'cors';
-import type { Request, RequestHandler } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import getRawBody from 'raw-body';
 import { FailureError } from '../errors.ts';
 import { appRouter } from '../router.ts';
 import type { Services } from '../services.ts';
 import type { Meta } from '../trpc.ts';
+import { requestIdOf } from './request-log.ts';
+
+type Procedure = AnyTRPCProcedure & { _def: { meta?: Meta } };
 
 /** For every body: the largest honest one is a form with three fields. */
 const BODY_LIMIT_BYTES = 32 * 1024;
@@ -14,30 +17,49 @@ const BATCH_LIMIT = 20;
 /** How long a browser may remember that CLIENT_URL is allowed. */
 const PREFLIGHT_MAX_AGE_SECONDS = 600;
 
-/**
- * What a request has to pass before tRPC sees it, in this order. By itself tRPC runs a mutation sent as
- * `multipart/form-data`, which any website can send here without a preflight, and runs any number of calls in a batch.
- */
-export function requestGuard({ settings, audit }: Services): RequestHandler[] {
-  const { clientUrl } = settings;
-  return [
-    ...(clientUrl === undefined ? [] : [corsFor(clientUrl)]),
-    checkMethod,
-    checkOrigin(clientUrl, audit),
-    checkContentType,
-    readBody,
-    checkBatch,
-  ];
+/** The calls of one request, as tRPC reads them (its `getRequestInfo`). */
+export interface Calls {
+  paths: string[];
+  batched: boolean;
+  streamed: boolean;
+  query: URLSearchParams;
+  /** Parsed; undefined where there is none. For a query, its `input` once that has been read. */
+  body: unknown;
 }
 
-/** A proxy may have routed by one `Host` while we compare origins with the other (RFC 9112, section 3.2). */
-export const refuseSeveralHosts: RequestHandler = (req, _res, next) => {
-  const several = (req.headersDistinct.host?.length ?? 0) > 1;
-  next(several ? new FailureError({ code: 'invalid_input', fields: {} }) : undefined);
-};
+/**
+ * Checks what a request has to pass before tRPC sees it. By itself tRPC runs a mutation sent as `multipart/form-data`, which
+ * any website can send here without a preflight, and runs any number of calls in a batch.
+ * @returns a function that throws FailureError or TRPCError where a request is refused
+ */
+export function requestGuard({ settings, audit }: Services): (req: Request, res: Response) => Promise<Calls> {
+  const { clientUrl } = settings;
+  return async (req, res) => {
+    checkMethod(req, res);
+    if (!isAllowedOrigin(req, clientUrl)) {
+      await audit.record(req, { type: 'origin_refused', detail: req.get('origin') });
+      throw new FailureError({ code: 'origin_not_allowed' });
+    }
+    checkContentType(req);
+    const body = req.method === 'GET' ? undefined : await readBody(req, res);
+    return checkBatch(req, body);
+  };
+}
 
-/** Answers only that origin: no other is told what it may do. */
-function corsFor(clientUrl: string): RequestHandler {
+/**
+ * A proxy may have routed by one `Host` while we compare origins with the other (RFC 9112, section 3.2).
+ * @throws FailureError if there are several
+ */
+export function checkHost({ rawHeaders }: Request): void {
+  const hosts = rawHeaders.filter((text, index) => index % 2 === 0 && /^host$/i.test(text));
+  if (hosts.length > 1) throw new FailureError({ code: 'invalid_input', fields: {} });
+}
+
+/**
+ * Answers only that origin: no other is told what it may do.
+ * @param headers of the answer to a preflight, which nothing else answers
+ */
+export function corsFor(clientUrl: string, headers: Record<string, string>): RequestHandler {
   const handler = cors({
     origin: clientUrl,
     credentials: true,
@@ -46,24 +68,17 @@ function corsFor(clientUrl: string): RequestHandler {
     maxAge: PREFLIGHT_MAX_AGE_SECONDS,
   });
   return (req, res, next) => {
+    if (req.method === 'OPTIONS') res.set({ ...headers, 'X-Request-Id': requestIdOf(res) });
     res.vary('Origin');
     return req.get('origin') === clientUrl ? handler(req, res, next) : next();
   };
 }
 
-const checkMethod: RequestHandler = (req, res, next) => {
-  if (req.method === 'GET' || req.method === 'POST') return next();
+function checkMethod(req: Request, res: Response): void {
+  if (req.method === 'GET' || req.method === 'POST') return;
   res.set('Allow', 'GET, POST');
-  next(new TRPCError({ code: 'METHOD_NOT_SUPPORTED' }));
-};
-
-const checkOrigin =
-  (clientUrl: string | undefined, audit: Services['audit']): RequestHandler =>
-  async (req, _res, next) => {
-    if (isAllowedOrigin(req, clientUrl)) return next();
-    await audit.record(req, { type: 'origin_refused', detail: req.get('origin') });
-    next(new FailureError({ code: 'origin_not_allowed' }));
-  };
+  throw new TRPCError({ code: 'METHOD_NOT_SUPPORTED' });
+}
 
 /**
  * Our own pages and those of CLIENT_URL may call, and so may clients that are not browsers. No other page may, not even one
@@ -82,13 +97,13 @@ function ownOrigin(req: Request): string | undefined {
 }
 
 /** A body must be uncompressed `application/json` in UTF-8. No other type is accepted, even without a body. */
-const checkContentType: RequestHandler = (req, _res, next) => {
+function checkContentType(req: Request): void {
   const type = req.get('content-type');
   const isJson =
     type === undefined ? req.method === 'GET' : /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(type);
   const isPlain = /^identity$/i.test(req.get('content-encoding') ?? 'identity');
-  next(isJson && isPlain ? undefined : new FailureError({ code: 'unsupported_content' }));
-};
+  if (!isJson || !isPlain) throw new FailureError({ code: 'unsupported_content' });
+}
 
 /** Strict: otherwise two different passwords that are not UTF-8 would be read as the same one. */
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -101,50 +116,46 @@ const isMalformed = (error: unknown) =>
  * Reads the body of every call, because tRPC ignores that of a procedure without an input, whatever its size. Not with
  * `express.json`, which reads a body that is too large to its end, if it has one, before refusing it.
  */
-const readBody: RequestHandler = async (req, res, next) => {
-  if (req.method === 'GET') return next();
+async function readBody(req: Request, res: Response): Promise<unknown> {
   try {
     const bytes = await getRawBody(req, { limit: BODY_LIMIT_BYTES, length: req.get('content-length') });
     const text = utf8.decode(bytes);
-    if (text !== '') JSON.parse(text);
-    // tRPC parses a string by itself.
-    req.body = text === '' ? undefined : text;
-    next();
+    return text === '' ? undefined : JSON.parse(text);
   } catch (error) {
     // The rest of the body is not read, so no other request can follow on this connection.
     res.set('Connection', 'close');
-    next(isMalformed(error) ? new FailureError({ code: 'invalid_input', fields: {} }) : error);
+    throw isMalformed(error) ? new FailureError({ code: 'invalid_input', fields: {} }) : error;
   }
-};
-
-const checkBatch: RequestHandler = (req, _res, next) => {
-  const calls = callsOf(req);
-  if (calls === undefined) return next(new FailureError({ code: 'invalid_input', fields: {} }));
-  const mustBeAlone = calls.paths.some((path) => metaOf(path)?.alone === true);
-  const refused = calls.paths.length > BATCH_LIMIT || (mustBeAlone && (calls.paths.length > 1 || calls.streamed));
-  next(refused ? new FailureError({ code: 'batch_refused' }) : undefined);
-};
-
-function metaOf(path: string): Meta | undefined {
-  // Keyed by full path at runtime, while tRPC types it as the routers are nested.
-  const procedures = appRouter._def.procedures as unknown as Record<string, { _def: { meta?: Meta } }>;
-  return Object.hasOwn(procedures, path) ? procedures[path]?._def.meta : undefined;
 }
 
-/**
- * Reads the calls of a request exactly as tRPC will (its `getRequestInfo`): any difference would let a call slip past.
- * @returns undefined where tRPC would fail to read them
- */
-function callsOf(req: Request): { paths: string[]; streamed: boolean } | undefined {
+function checkBatch(req: Request, body: unknown): Calls {
+  const calls = callsOf(req, body);
+  const mustBeAlone = calls.paths.some((path) => procedureAt(path)?._def.meta?.alone === true);
+  if (calls.paths.length > BATCH_LIMIT || (mustBeAlone && (calls.paths.length > 1 || calls.streamed)))
+    throw new FailureError({ code: 'batch_refused' });
+  return calls;
+}
+
+/** Undefined for a path without a procedure. */
+export function procedureAt(path: string): Procedure | undefined {
+  // Keyed by full path at runtime, while tRPC types it as the routers are nested.
+  const procedures = appRouter._def.procedures as unknown as Record<string, Procedure>;
+  return Object.hasOwn(procedures, path) ? procedures[path] : undefined;
+}
+
+/** Any difference from how tRPC reads them would let a call slip past. */
+function callsOf(req: Request, body: unknown): Calls {
   const url = URL.parse(req.url, `http://${req.headers.host ?? 'localhost'}`);
-  if (url === null || url.username !== '' || url.password !== '') return undefined;
   let path;
   try {
     path = decodeURIComponent(req.path.slice(req.path.lastIndexOf('/') + 1));
   } catch {
-    return undefined;
+    // Answered below, like the other paths that tRPC could not read.
   }
-  const batched = url.searchParams.get('batch') === '1';
+  if (url === null || url.username !== '' || url.password !== '' || path === undefined)
+    throw new FailureError({ code: 'invalid_input', fields: {} });
+  const query = url.searchParams;
+  const batched = query.get('batch') === '1';
   const streamed = [req.get('trpc-accept'), req.get('accept')].some((accept) => accept?.includes('application/jsonl'));
-  return { paths: batched ? path.split(',') : [path], streamed };
+  return { paths: batched ? path.split(',') : [path], batched, streamed, query, body };
 }

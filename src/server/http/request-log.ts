@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { TRPCError } from '@trpc/server';
-import type { RequestHandler, Response } from 'express';
+import type { Request, Response } from 'express';
 import { failureFor } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Services } from '../services.ts';
@@ -14,22 +14,26 @@ interface Notes {
   failures: string[];
 }
 
-const notes = new WeakMap<object, Notes>();
+/** A property of the response rather than a WeakMap, which costs the garbage collector more. */
+const NOTES = Symbol('notes');
+
+const notesOf = (res: { [NOTES]?: Notes } | undefined) => res?.[NOTES];
 
 /** The id of a request in the log. Undefined if the response did not pass through `requestLog`. */
-export const requestIdOf = (res: object | undefined): string | undefined =>
-  res === undefined ? undefined : notes.get(res)?.requestId;
+export const requestIdOf = (res: object | undefined): string | undefined => notesOf(res)?.requestId;
 
 /**
- * Logs one line per request, with nothing from the caller in it but the method: no path, query, header or input. In
- * development the files of the client, dozens for each page, are logged at debug level.
+ * Returns a function that logs one line per request, with nothing from the caller in it but the method: no path, query,
+ * header or input. In development the files of the client, dozens for each page, are logged at debug level.
  */
-export function requestLog({ log, settings }: Pick<Services, 'log' | 'settings'>): RequestHandler {
-  return (req, res, next) => {
+export function requestLog({
+  log,
+  settings,
+}: Pick<Services, 'log' | 'settings'>): (req: Request, res: Response) => void {
+  return (req, res) => {
     // Always ours: an id from outside could forge or split a line.
     const noted: Notes = { requestId: randomUUID(), failures: [] };
-    notes.set(res, noted);
-    res.set('X-Request-Id', noted.requestId);
+    Object.assign(res, { [NOTES]: noted });
     const started = performance.now();
     res.once('close', () => {
       const ms = Math.round(performance.now() - started);
@@ -39,19 +43,18 @@ export function requestLog({ log, settings }: Pick<Services, 'log' | 'settings'>
       const level = isFile && !settings.production ? 'debug' : 'info';
       log[level]({ requestId, method: req.method, procedures, status: res.statusCode, outcome, ms }, 'request');
     });
-    next();
   };
 }
 
 /** @param procedures by their full path */
-export function noteProcedures(res: Response, procedures: string[]): void {
-  const noted = notes.get(res);
+export function noteProcedures(res: object, procedures: string[]): void {
+  const noted = notesOf(res);
   if (noted !== undefined) noted.procedures = procedures;
 }
 
 /** Notes a failure for the line of its request. An unexpected error is also logged here, once, with its cause. */
-export function noteError(log: Logger, res: Response | undefined, error: TRPCError): void {
-  const noted = res && notes.get(res);
+export function noteError(log: Logger, res: object | undefined, error: TRPCError): void {
+  const noted = notesOf(res);
   noted?.failures.push(failureFor(error)?.code ?? error.code);
   const unexpected = error.code === 'INTERNAL_SERVER_ERROR' || error.code === 'SERVICE_UNAVAILABLE';
   if (unexpected && error.cause !== undefined)

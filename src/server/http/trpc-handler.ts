@@ -2,14 +2,40 @@ import { getTRPCErrorShape, TRPCError } from '@trpc/server';
 import { createExpressMiddleware } from '@trpc/server/adapters/express';
 import { getHTTPStatusCodeFromError } from '@trpc/server/http';
 import type { ErrorRequestHandler, RequestHandler } from 'express';
-import { databaseFailure, failureFor } from '../errors.ts';
+import { databaseFailure, retryAfter } from '../errors.ts';
 import { appRouter } from '../router.ts';
 import type { Services } from '../services.ts';
 import { createContext } from '../trpc.ts';
-import { noteError, noteProcedures } from './request-log.ts';
+import { isPlain, plainCalls } from './plain-calls.ts';
+import { proxyCheck } from './proxy-check.ts';
+import { requestGuard } from './request-guard.ts';
+import { noteError, noteProcedures, requestIdOf } from './request-log.ts';
 
-/** Runs the procedures, with tRPC's own adapter for Express. */
-export function trpcHandler(services: Services): RequestHandler {
+export const NO_STORE = { 'Cache-Control': 'no-store' };
+
+/** Answers the calls of the API: the plain ones itself, streams and whatever is odd with tRPC's own adapter. */
+export function trpcHandler(services: Services, securityHeaders: Record<string, string>): RequestHandler {
+  const warnAboutProxy = proxyCheck(services);
+  const guard = requestGuard(services);
+  const answerPlain = plainCalls(services, { ...securityHeaders, ...NO_STORE });
+  const answerOther = stockAdapter(services);
+  return async (req, res, next) => {
+    try {
+      warnAboutProxy(req);
+      const calls = await guard(req, res);
+      if (isPlain(req, calls)) return await answerPlain(req, res, calls);
+      // tRPC parses a string by itself.
+      req.body = calls.body === undefined ? undefined : JSON.stringify(calls.body);
+      res.set({ ...securityHeaders, ...NO_STORE, 'X-Request-Id': requestIdOf(res) });
+      answerOther(req, res, next);
+    } catch (error) {
+      res.set(NO_STORE);
+      next(error);
+    }
+  };
+}
+
+function stockAdapter(services: Services): RequestHandler {
   const { settings, log } = services;
   return createExpressMiddleware({
     router: appRouter,
@@ -43,7 +69,7 @@ export function trpcHandler(services: Services): RequestHandler {
 
 /** Answers what the request guard, Express or the files of the client refuse, in tRPC's own shape. */
 export const errorHandler =
-  (services: Services): ErrorRequestHandler =>
+  (services: Services, securityHeaders: Record<string, string>): ErrorRequestHandler =>
   (cause, req, res, next) => {
     if (res.headersSent) return next(cause);
     const error = toTRPCError(cause);
@@ -59,7 +85,7 @@ export const errorHandler =
     const status = clientErrorStatus(cause);
     res
       .status(status !== undefined && FILE_STATUSES.has(status) ? status : getHTTPStatusCodeFromError(error))
-      .set(retryAfter([error]))
+      .set({ ...securityHeaders, ...retryAfter([error]), 'X-Request-Id': requestIdOf(res) })
       .type('application/json')
       .json({ error: shape });
   };
@@ -90,11 +116,4 @@ function toTRPCError(cause: unknown): TRPCError {
 function clientErrorStatus(cause: unknown): number | undefined {
   const status = (cause as { status?: unknown } | null)?.status;
   return typeof status === 'number' && status >= 400 && status < 500 ? status : undefined;
-}
-
-function retryAfter(errors: TRPCError[]): Record<string, string> {
-  const seconds = errors
-    .map(failureFor)
-    .flatMap((failure) => (failure && 'retryAfter' in failure ? failure.retryAfter : []));
-  return seconds.length === 0 ? {} : { 'Retry-After': String(Math.ceil(Math.max(...seconds))) };
 }

@@ -1,5 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import jwt from 'jsonwebtoken';
+import { describe, expect, it, vi } from 'vitest';
 import { createTokens } from './tokens.ts';
 import vectors from './testdata/wycheproof-hmac.json' with { type: 'json' };
 
@@ -70,6 +71,58 @@ describe('a valid token', () => {
     expect(kid).toMatch(/^[\w-]{8}$/);
     expect(createHash('sha256').update(ACCESS).digest('base64url')).not.toContain(kid);
     expect(Buffer.from(validPayload, 'base64url').toString()).not.toContain(ACCESS);
+  });
+});
+
+describe('a token that was verified before', () => {
+  const fresh = () => createTokens({ accessSecrets: [ACCESS], refreshSecrets: [REFRESH], accessTokenLifetimeMs });
+
+  it('is not verified again', () => {
+    const verifySignature = vi.spyOn(jwt, 'verify');
+    const { signAccess, verifyAccess } = fresh();
+    const token = signAccess(claims);
+    for (let time = 0; time < 3; time += 1)
+      expect(verifyAccess(token, NOW + time)).toEqual({ kind: 'valid', claims: access });
+    expect(verifySignature).toHaveBeenCalledOnce();
+    verifySignature.mockRestore();
+  });
+
+  it('still expires, and is still refused while it lies in the future', () => {
+    const { verifyAccess } = fresh();
+    expect(verifyAccess(valid, NOW).kind).toBe('valid');
+    expect(verifyAccess(valid, NOW + 900_000).kind).toBe('expired');
+    expect(verifyAccess(valid, NOW - 2 * MINUTE).kind).toBe('invalid');
+    expect(verifyAccess(valid, NOW).kind).toBe('valid');
+  });
+
+  it('does not vouch for the same claims with another signature', () => {
+    const { verifyAccess, verifyRefresh } = fresh();
+    verifyAccess(valid, NOW);
+    const forged = mac(`${validHead}.${validPayload}`, REFRESH);
+    expect(verifyAccess(`${validHead}.${validPayload}.${forged}`, NOW).kind).toBe('invalid');
+    expect(verifyRefresh(valid, NOW).kind).toBe('invalid');
+  });
+
+  it('is unknown to a server with other secrets', () => {
+    fresh().verifyAccess(valid, NOW);
+    const rotated = createTokens({ accessSecrets: [REFRESH], refreshSecrets: [ACCESS], accessTokenLifetimeMs });
+    expect(rotated.verifyAccess(valid, NOW).kind).toBe('invalid');
+  });
+
+  it('has claims that nobody can change', () => {
+    const { verifyAccess } = fresh();
+    const verified = verifyAccess(valid, NOW) as { claims: { sub: string } };
+    expect(() => (verified.claims.sub = 'eve')).toThrow(TypeError);
+  });
+
+  it('is forgotten once many others were verified after it', () => {
+    const { signAccess, verifyAccess } = fresh();
+    verifyAccess(valid, NOW);
+    for (let index = 0; index < 5_000; index += 1) verifyAccess(signAccess({ ...claims, sid: `session${index}` }), NOW);
+    const verifySignature = vi.spyOn(jwt, 'verify');
+    expect(verifyAccess(valid, NOW).kind).toBe('valid');
+    expect(verifySignature).toHaveBeenCalledOnce();
+    verifySignature.mockRestore();
   });
 });
 

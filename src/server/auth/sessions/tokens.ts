@@ -1,5 +1,6 @@
 import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
 import jwt from 'jsonwebtoken';
+import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 
 const ISSUER = 'latchkey';
@@ -11,6 +12,8 @@ const DEVICE_TYPE = 'device+jwt';
 const ALGORITHM = 'HS256';
 /** Bounds the work spent on tokens that are not ours. In characters. */
 const TOKEN_MAX_LENGTH = 4096;
+/** How many verified access tokens are remembered: about 1 KB each. */
+const REMEMBERED_MAX = 5_000;
 /** How far ahead another server's clock may be. */
 const CLOCK_TOLERANCE_SECONDS = 60;
 
@@ -60,17 +63,40 @@ const toSeconds = (ms: number) => ms / 1000;
 /**
  * Signs and verifies one kind of token.
  * @param secrets the first signs; all verify, selected by `kid`, so that a secret can be rotated
+ * @param remembered keeps the claims of verified tokens. In memory only: a secret is taken out of the settings by a restart, and
+ *   what it had signed is then forgotten
  */
 function tokenKind<Claims extends { iat: number; exp: number }>(
   typ: string,
   schema: z.ZodType<Claims>,
   secrets: readonly string[],
+  remembered?: LRUCache<string, Claims>,
 ) {
   const keys = secrets.map(toKey);
   const [signing] = keys;
   if (signing === undefined) throw new Error('At least one secret is required.');
   // Strict: a parameter that we do not write, such as `crit`, `b64` or `jku`, asks for something that we do not support.
   const headerSchema = z.strictObject({ alg: z.literal(ALGORITHM), typ: z.literal(typ), kid: z.string().optional() });
+
+  /** The claims of a token that we signed, even if it has expired; undefined for any other. */
+  function signedClaims(token: string, now: number): Claims | undefined {
+    if (token.length > TOKEN_MAX_LENGTH) return undefined;
+    // Compact serialization only (RFC 7515, section 7.1): three parts of unpadded base64url.
+    const [, head] = /^([\w-]+)\.[\w-]+\.[\w-]+$/.exec(token) ?? [];
+    if (head === undefined) return undefined;
+    // The library also throws errors that are not its own, for example if the payload is not JSON. All mean invalid.
+    try {
+      const { kid } = headerSchema.parse(JSON.parse(Buffer.from(head, 'base64url').toString()));
+      // `kid` only selects among our own keys (RFC 8725, section 3.10).
+      for (const key of keys.filter(({ id }) => kid === undefined || kid === id)) {
+        const payload = signedPayload(token, key.secret, toSeconds(now));
+        if (payload !== undefined) return Object.freeze(schema.parse(payload));
+      }
+    } catch {
+      return undefined;
+    }
+    return undefined;
+  }
 
   return {
     sign: (claims: Omit<Claims, 'iss' | 'aud'>): string =>
@@ -80,24 +106,15 @@ function tokenKind<Claims extends { iat: number; exp: number }>(
       }),
 
     verify(token: string, now: number): Verified<Claims> {
-      if (token.length > TOKEN_MAX_LENGTH) return { kind: 'invalid' };
-      // Compact serialization only (RFC 7515, section 7.1): three parts of unpadded base64url.
-      const [, head] = /^([\w-]+)\.[\w-]+\.[\w-]+$/.exec(token) ?? [];
-      if (head === undefined) return { kind: 'invalid' };
-      // The library also throws errors that are not its own, for example if the payload is not JSON. All mean invalid.
-      try {
-        const { kid } = headerSchema.parse(JSON.parse(Buffer.from(head, 'base64url').toString()));
-        // `kid` only selects among our own keys (RFC 8725, section 3.10).
-        for (const key of keys.filter(({ id }) => kid === undefined || kid === id)) {
-          const payload = signedPayload(token, key.secret, toSeconds(now));
-          if (payload === undefined) continue;
-          const claims = schema.parse(payload);
-          return { kind: claims.exp > toSeconds(now) ? 'valid' : 'expired', claims };
-        }
-      } catch {
-        return { kind: 'invalid' };
+      // The key is the whole token, signature included: two tokens with the same claims are not equally valid.
+      let claims = remembered?.get(token);
+      if (claims === undefined) {
+        claims = signedClaims(token, now);
+        if (claims === undefined) return { kind: 'invalid' };
+        remembered?.set(token, claims);
       }
-      return { kind: 'invalid' };
+      // At every call: what is remembered does not stop the clock.
+      return { kind: claims.exp > toSeconds(now) ? 'valid' : 'expired', claims };
     },
   };
 }
@@ -124,7 +141,9 @@ export function createTokens(options: {
   refreshSecrets: readonly string[];
   accessTokenLifetimeMs: number;
 }) {
-  const access = tokenKind(ACCESS_TYPE, accessClaims, options.accessSecrets);
+  // A page sends the same access token with hundreds of calls, and to verify it costs more than to read session and user.
+  const remembered = new LRUCache<string, z.infer<typeof accessClaims>>({ max: REMEMBERED_MAX });
+  const access = tokenKind(ACCESS_TYPE, accessClaims, options.accessSecrets, remembered);
   const refresh = tokenKind(REFRESH_TYPE, refreshClaims, options.refreshSecrets);
   const device = tokenKind(DEVICE_TYPE, deviceClaims, options.refreshSecrets);
 

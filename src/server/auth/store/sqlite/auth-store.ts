@@ -27,6 +27,18 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase): Au
     .from(users)
     .where(eq(users.email, sql.placeholder('email')))
     .prepare();
+  // Prepared as well: building this statement took a seventh of a refresh.
+  const writeProgress = db
+    .update(sessions)
+    .set({
+      generation: sql`${sql.placeholder('generation')}`,
+      issuedAt: sql`${sql.placeholder('issuedAt')}`,
+      confirmed: sql`${sql.param(sql.placeholder('confirmed'), sessions.confirmed)}`,
+      previousIssuedAt: sql`${sql.placeholder('previousIssuedAt')}`,
+      lastSeenAt: sql`${sql.placeholder('lastSeenAt')}`,
+    })
+    .where(eq(sessions.id, sql.placeholder('id')))
+    .prepare();
 
   /** Two reads by primary key: a join takes three times as long in better-sqlite3, and every call would pay for it. */
   function find(id: string): Live | undefined {
@@ -97,7 +109,7 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase): Au
           if (decision.kind === 'ended') return { ...decision, byThisCall: false };
           if ('progress' in decision) {
             const changes = { ...decision.progress, lastSeenAt: now };
-            db.update(sessions).set(changes).where(eq(sessions.id, claims.sessionId)).run();
+            writeProgress.run({ ...changes, id: claims.sessionId });
             Object.assign(found.session, changes);
           }
           return { kind: decision.kind === 'keep' ? 'keep' : 'issue', ...found } as const;
