@@ -84,6 +84,19 @@ describe('accessibility', () => {
     await seesDashboardOf(page, ada);
   });
 
+  it('passes axe where a page could not be downloaded', async () => {
+    await using server = await startProduct();
+    await using browser = await visitor(server.url, { reducedMotion: 'reduce' });
+    const page = await browser.tab();
+    await register(page, ada);
+    browser.expectFault(/\/assets\/dashboard-/);
+    browser.expectFault(/^exception: $/);
+    await page.route('**/assets/dashboard-*.js', (route) => route.abort('connectionrefused'));
+    await page.reload();
+    await page.getByText('This page could not be loaded.').waitFor();
+    await expectAccessible(page, 'not loaded');
+  });
+
   it('gives each page its own title', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);

@@ -1,7 +1,8 @@
-import { type MouseEvent, useEffect, useRef } from 'react';
+import { type MouseEvent, Suspense, useEffect, useRef } from 'react';
 import { Link, Outlet, useLocation } from 'react-router';
 import { LogOutButton } from './auth/log-out-button.tsx';
 import { useSession } from './auth/use-session.ts';
+import { Loading } from './ui/loading.tsx';
 
 export function Layout() {
   const main = useFocusOnNavigation();
@@ -37,7 +38,10 @@ export function Layout() {
         tabIndex={-1}
         className="mx-auto flex w-full max-w-5xl grow flex-col px-5 py-10 outline-none sm:py-16"
       >
-        <Outlet />
+        {/* Here, where it outlives the pages: a navigation leaves the old page until the new one has been downloaded. */}
+        <Suspense fallback={<Loading />}>
+          <Outlet />
+        </Suspense>
       </main>
     </div>
   );

@@ -2,15 +2,18 @@ import { Navigate, type RouteObject } from 'react-router';
 import { GuestsOnly } from './auth/guests-only.tsx';
 import { RequireSession } from './auth/require-session.tsx';
 import { Layout } from './layout.tsx';
-import { DashboardPage } from './pages/dashboard.tsx';
 import { LoginPage } from './pages/login.tsx';
 import { NotFoundPage } from './pages/not-found.tsx';
 import { RegisterPage } from './pages/register.tsx';
+import { lazyPage } from './ui/lazy-page.tsx';
 
 /** Pages that need a session, and the only pages a login may redirect to. */
-const memberPages: RouteObject[] = [{ path: '/dashboard', element: <DashboardPage /> }];
+const memberPages: RouteObject[] = [{ path: '/dashboard', ...lazyPage(() => import('./pages/dashboard.tsx')) }];
 
-/** Pages for guests. Anybody who is logged in is redirected to where they were going. */
+/**
+ * Pages for guests. Anybody who is logged in is redirected to where they were going. They are part of the first download:
+ * a first visit shows them without another round trip, and logging out works without a network.
+ */
 const guestPages: RouteObject[] = [
   { path: '/', element: <Navigate replace to="/login" /> },
   { path: '/login', element: <LoginPage /> },
@@ -20,12 +23,15 @@ const guestPages: RouteObject[] = [
 /** Pages for everyone. */
 const publicPages: RouteObject[] = [{ path: '*', element: <NotFoundPage /> }];
 
+const queries = lazyPage(() => import('./api/query-provider.tsx'));
+const memberArea: RouteObject[] = [{ ...queries, children: memberPages }];
+
 export const routes: RouteObject[] = [
   {
     element: <Layout />,
     children: [
-      { element: <RequireSession />, children: memberPages },
-      { element: <GuestsOnly destinations={memberPages} />, children: guestPages },
+      { element: <RequireSession />, children: memberArea },
+      { element: <GuestsOnly destinations={memberArea} />, children: guestPages },
       ...publicPages,
     ],
   },

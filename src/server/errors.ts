@@ -1,5 +1,5 @@
 import { TRPCError } from '@trpc/server';
-import { ZodError } from 'zod';
+import { $ZodError } from 'zod/v4/core';
 import { failures, type Failure } from '../shared/failures.ts';
 import { isDatabaseUnavailable } from './db/errors.ts';
 
@@ -31,7 +31,7 @@ export function failureFor(error: TRPCError): Failure | undefined {
   switch (error.code) {
     case 'BAD_REQUEST':
     case 'PARSE_ERROR':
-      return { code: 'invalid_input', fields: error.cause instanceof ZodError ? fieldsOf(error.cause) : {} };
+      return { code: 'invalid_input', fields: error.cause instanceof $ZodError ? fieldsOf(error.cause) : {} };
     case 'PAYLOAD_TOO_LARGE':
       return { code: 'payload_too_large' };
     case 'UNSUPPORTED_MEDIA_TYPE':
@@ -50,7 +50,7 @@ export function retryAfter(errors: readonly TRPCError[]): Record<string, string>
 }
 
 /** Messages by top-level field. Those about the input as a whole belong to no field and are left out. */
-function fieldsOf({ issues }: ZodError): Record<string, string[]> {
+function fieldsOf({ issues }: $ZodError): Record<string, string[]> {
   const fields = new Map<string, string[]>();
   for (const issue of issues) {
     const names = issue.code === 'unrecognized_keys' ? issue.keys : issue.path.slice(0, 1).map(String);

@@ -1,16 +1,16 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
 /** Why a session is over. A refresh will not help; signing in will. */
 export const sessionEndReasons = ['none', 'invalid', 'expired', 'revoked', 'reused'] as const;
 export type SessionEndReason = (typeof sessionEndReasons)[number];
 
 /** `never` stands for no details, which adds nothing to a failure's type. */
-type Infer<Shape extends z.ZodRawShape> = [Shape] extends [never]
+type Infer<Shape extends z.core.$ZodShape> = [Shape] extends [never]
   ? unknown
   : { [Name in keyof Shape]: z.infer<Shape[Name]> };
 
 /** Gives one entry of the table its types: `message` takes what `details` describes. */
-function define<const TrpcCode extends string, const Details extends z.ZodRawShape = never>(definition: {
+function define<const TrpcCode extends string, const Details extends z.core.$ZodShape = never>(definition: {
   /** The tRPC error code, which decides the HTTP status. */
   trpcCode: TrpcCode;
   /** What travels beside the code. */
@@ -24,7 +24,7 @@ function define<const TrpcCode extends string, const Details extends z.ZodRawSha
 }
 
 /** In seconds. */
-const retryAfter = z.number().nonnegative();
+const retryAfter = z.number().check(z.nonnegative());
 const logIn = 'Please log in to continue.';
 const reload = 'The server did not understand this page. Please reload it.';
 
@@ -80,7 +80,7 @@ export type Failure = FailureByCode[FailureCode];
 
 /** An entry, whatever its code. The table pairs each message with its own details; TypeScript cannot follow that by index. */
 interface Definition {
-  details?: z.ZodRawShape;
+  details?: z.core.$ZodShape;
   field?: string;
   message: string | ((details: Failure) => string);
 }

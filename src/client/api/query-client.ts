@@ -1,7 +1,8 @@
 import { QueryClient } from '@tanstack/react-query';
 import { getQueryKey } from '@trpc/react-query';
 import { failureOf } from '../../shared/failures.ts';
-import { session, trpc } from './client.ts';
+import { session } from './app-session.ts';
+import { trpc } from './client.ts';
 import { isUnavailable } from './refresh-link.ts';
 import { followSession } from './session-cache.ts';
 

@@ -1,4 +1,5 @@
-import { session, trpcClient } from './client.ts';
+import { session } from './app-session.ts';
+import type { trpcClient } from './client.ts';
 
 /** The pause before the stream is opened again after it broke; doubles up to the longest. */
 const FIRST_PAUSE_MS = 2_000;
@@ -47,13 +48,15 @@ export function listenToServer(): () => void {
 /** Settles when aborted. */
 async function listen(signal: AbortSignal): Promise<void> {
   for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
-    if (await listenOnce(signal)) pauseMs = FIRST_PAUSE_MS;
+    // Only now, because guests need neither streams nor the client. A failed download is tried again like a broken stream.
+    const client = await import('./client.ts').catch(() => undefined);
+    if (client && !signal.aborted && (await listenOnce(client.trpcClient, signal))) pauseMs = FIRST_PAUSE_MS;
     await pause(pauseMs * (1 + Math.random()), signal);
   }
 }
 
 /** Returns, once the stream is over, whether anything was received. */
-function listenOnce(signal: AbortSignal): Promise<boolean> {
+function listenOnce(client: typeof trpcClient, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     let hasReceived = false;
     const done = () => {
@@ -61,7 +64,7 @@ function listenOnce(signal: AbortSignal): Promise<boolean> {
       signal.removeEventListener('abort', done);
       resolve(hasReceived);
     };
-    const subscription = trpcClient.auth.sessionEvents.subscribe(
+    const subscription = client.auth.sessionEvents.subscribe(
       {},
       {
         onData({ data }) {

@@ -1,5 +1,5 @@
 import { Suspense, use } from 'react';
-import { session, started } from '../api/client.ts';
+import { session, started } from '../api/app-session.ts';
 import { Button } from '../ui/button.tsx';
 import { Loading } from '../ui/loading.tsx';
 import { Page } from '../ui/page.tsx';

@@ -1,5 +1,6 @@
 import { Navigate, Outlet, type RouteObject, useSearchParams } from 'react-router';
 import { Loading } from '../ui/loading.tsx';
+import { preloadPage } from '../ui/lazy-page.tsx';
 import { Starting } from './connection.tsx';
 import { destinationOf } from './redirect-to.ts';
 import { useSession } from './use-session.ts';
@@ -11,12 +12,25 @@ import { useSession } from './use-session.ts';
 export function GuestsOnly({ destinations }: { destinations: RouteObject[] }) {
   const state = useSession();
   const [params] = useSearchParams();
+  const destination = destinationOf(params.get('redirectTo'), destinations);
+  // While the server checks the password.
+  const preload = () => preloadPage(destinations, new URL(destination, window.location.origin).pathname);
   switch (state.status) {
     case 'unknown':
       return <Starting />;
     case 'signed-out':
-      return state.reason === 'replaced' ? <Loading /> : <Outlet />;
+      if (state.reason === 'replaced') return <Loading />;
+      return (
+        <div className="contents" onSubmit={preload}>
+          <Outlet />
+        </div>
+      );
     case 'signed-in':
-      return <Navigate replace to={destinationOf(params.get('redirectTo'), destinations)} />;
+      return (
+        <>
+          <Navigate replace to={destination} />
+          <Loading />
+        </>
+      );
   }
 }

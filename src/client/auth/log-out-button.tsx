@@ -1,4 +1,4 @@
-import { session } from '../api/client.ts';
+import { session } from '../api/app-session.ts';
 import { Button } from '../ui/button.tsx';
 
 /** Works at once, without a network too: the guard leads to the login page, and the server is told when it can be. */

@@ -1,17 +1,17 @@
 import type { LoginInput, RegisterInput } from '../../shared/auth.ts';
-import { session, trpcClient } from '../api/client.ts';
+import { cookieClient, session } from '../api/app-session.ts';
 
 // Plain calls instead of useMutation, whose cache would keep the password and the token.
 
 export async function logIn(input: LoginInput): Promise<void> {
-  session.signIn(await trpcClient.auth.login.mutate(input, asGuest()));
+  session.signIn(await cookieClient.auth.login.mutate(input, bounded()));
 }
 
 export async function createAccount(input: RegisterInput): Promise<void> {
-  session.signIn(await trpcClient.auth.register.mutate(input, asGuest()));
+  session.signIn(await cookieClient.auth.register.mutate(input, bounded()));
 }
 
 /** A connection that died silently must not leave a form busy for ever. */
 const TIMEOUT_MS = 30_000;
 
-const asGuest = () => ({ context: { skipAuth: true }, signal: AbortSignal.timeout(TIMEOUT_MS) });
+const bounded = () => ({ signal: AbortSignal.timeout(TIMEOUT_MS) });

@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from 'react';
-import { session } from '../api/client.ts';
+import { session } from '../api/app-session.ts';
 
 const subscribe = (listener: () => void) => session.subscribe(listener);
 const state = () => session.state;

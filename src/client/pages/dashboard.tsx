@@ -10,7 +10,7 @@ import { CallCard } from './call-card.tsx';
 import { SessionCard } from './session-card.tsx';
 
 /** Shows the person their account, and a developer how the session works. */
-export function DashboardPage() {
+export default function DashboardPage() {
   const me = trpc.auth.me.useQuery();
   return (
     <Page title="Dashboard">

@@ -1,4 +1,4 @@
-import type { session } from '../api/client.ts';
+import type { session } from '../api/app-session.ts';
 
 /** The session at one moment. */
 export interface Sample {

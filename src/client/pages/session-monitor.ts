@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'react';
-import { session } from '../api/client.ts';
+import { session } from '../api/app-session.ts';
 import { describeChange, type Sample } from './describe-change.ts';
 
 interface LogEntry {

@@ -1,0 +1,43 @@
+import { type ComponentType, createElement, lazy } from 'react';
+import { matchRoutes, type RouteObject } from 'react-router';
+import { Button } from './button.tsx';
+import { Notice } from './notice.tsx';
+import { Page } from './page.tsx';
+
+type Load = () => Promise<{ default: ComponentType }>;
+
+/**
+ * The part of a route that shows the default export of a module, which is not downloaded before it is needed.
+ * @param load for example `() => import('./pages/notes.tsx')`
+ */
+export function lazyPage(load: Load): Pick<RouteObject, 'element' | 'handle'> {
+  const found: Load = () =>
+    load().catch((error: unknown) => {
+      reportError(error);
+      return { default: NotLoaded };
+    });
+  return { element: createElement(lazy(found)), handle: { load } };
+}
+
+/** Starts to download what the page at `pathname` consists of, so that it is there when the page is shown. */
+export function preloadPage(routes: RouteObject[], pathname: string): void {
+  for (const { route } of matchRoutes(routes, pathname) ?? []) {
+    const { load } = (route.handle ?? {}) as { load?: Load };
+    // Imported again when it is shown, which is when a failure matters.
+    load?.().catch(() => {});
+  }
+}
+
+/** Usually after a deploy, which has removed the files that this page was built with; otherwise there is no network. */
+function NotLoaded() {
+  return (
+    <div className="flex max-w-prose flex-col items-start gap-6">
+      <Page title="Page not loaded">
+        <Notice tone="problem">
+          This page could not be loaded. There may be a new version of the app, or no connection.
+        </Notice>
+        <Button onClick={() => window.location.reload()}>Reload</Button>
+      </Page>
+    </div>
+  );
+}
