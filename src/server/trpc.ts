@@ -36,9 +36,9 @@ function bearerToken(header: string | undefined): string | undefined {
   return /^Bearer ([\w.-]+)$/i.exec(header)?.[1] ?? '';
 }
 
-const SSE_PING_INTERVAL_MS = 10_000;
+const SSE_PING_INTERVAL_MS = 20_000;
 /** The client reconnects after this long without a ping: two missed, and some margin. */
-const SSE_INACTIVITY_TIMEOUT_MS = 25_000;
+const SSE_INACTIVITY_TIMEOUT_MS = 45_000;
 
 /** `alone`: the procedure sets or clears a cookie, so it is refused in a batch or a stream. See http/request-guard.ts. */
 export interface Meta {
