@@ -92,26 +92,18 @@ function listen(receive: (event: PageEvent) => void): () => void {
  * Runs `work` and settles with it, or at once when `controller` is aborted, which happens after `ms` milliseconds at the
  * latest. It does not matter whether `work` heeds its signal.
  */
-export async function bounded<T>(
+export function bounded<T>(
   environment: SessionEnvironment,
   controller: AbortController,
   ms: number,
   work: (o: { signal: AbortSignal }) => Promise<T>,
 ): Promise<T> {
   const { signal } = controller;
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  const cancelTimer = environment.setTimer(
-    () => controller.abort(new DOMException('The server took too long to answer.', 'TimeoutError')),
-    ms,
-  );
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([work({ signal }), aborted]);
-  } finally {
-    cancelTimer();
-    signal.removeEventListener('abort', onAbort);
-  }
+  const timeout = new DOMException('The server took too long to answer.', 'TimeoutError');
+  const cancelTimer = environment.setTimer(() => controller.abort(timeout), ms);
+  const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  // Within an async function, so that what it throws is a rejection.
+  return Promise.race([(async () => work({ signal }))(), aborted]).finally(cancelTimer);
 }
 
 /** Returns a function that tells the milliseconds since, by whichever clock says more: each misses something. */

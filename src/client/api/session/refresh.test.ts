@@ -237,7 +237,7 @@ describe('a server that refuses every fresh token', () => {
     const { session, core, refused, refresh, clock, serial } = openTab();
     session.signIn(grantOf());
     await refused();
-    core.refusedAgain(serial());
+    void core.renew(serial(), true);
     expect(session.state).toMatchObject({ stale: true });
     expect(core.needsRenewal()).toBe(false);
     expect(await refused()).toMatchObject({ kind: 'unavailable', retryAfterMs: 1000 });
@@ -246,7 +246,7 @@ describe('a server that refuses every fresh token', () => {
     for (let ms = 100; ms <= 20_000; ms += 100) {
       const before = refresh.mock.calls.length;
       await clock.advance(100);
-      if ((await refused()).kind === 'ready') core.refusedAgain(serial());
+      if ((await refused()).kind === 'ready') void core.renew(serial(), true);
       if (refresh.mock.calls.length > before) at.push(ms);
     }
     expect(at).toEqual([1000, 3000, 7000, 11_000, 15_000, 19_000]);
@@ -256,7 +256,7 @@ describe('a server that refuses every fresh token', () => {
     const { session, core, refused, refresh, clock, serial } = openTab();
     session.signIn(grantOf());
     await refused();
-    core.refusedAgain(serial());
+    void core.renew(serial(), true);
     await clock.advance(60_000);
     expect(refresh).toHaveBeenCalledTimes(2);
     expect(await refused()).toEqual({ kind: 'ready' });

@@ -73,15 +73,15 @@ export interface Internals {
   bearer(): { accessToken: string; serial: number } | undefined;
   /** Whether an operation has to wait for `renew` before it is sent. */
   needsRenewal(): boolean;
-  /** Gets a usable token that is newer than the one numbered `serial`, which was refused or has expired. */
-  renew(serial: number): Promise<Renewal>;
-  /** The token numbered `serial` has been refused although it had been renewed for that. */
-  refusedAgain(serial: number): void;
+  /**
+   * Gets a usable token that is newer than the one numbered `serial`, which was refused or has expired.
+   * @param isFinal it was refused although it had been renewed for that, so that another one is not worth asking for yet
+   */
+  renew(serial: number, isFinal?: boolean): Promise<Renewal>;
   /** Calls `run` once, at the next token or when there will be none; retries in a hidden tab too until cancelled. */
   onceRenewed(run: () => void): () => void;
   /** The session has ended here, or there is none. */
   isOver(): boolean;
-  /** Of the current token, in milliseconds. */
-  lifetimeMs(): number;
-  stopwatch(): () => number;
+  /** The token numbered `serial` is too young to have expired. */
+  isFresh(serial: number): boolean;
 }
