@@ -74,17 +74,14 @@ function openBroadcastChannel(name: string, receive: (message: unknown) => void)
 function listen(receive: (event: PageEvent) => void): () => void {
   const controller = new AbortController();
   const { signal } = controller;
-  const on = (target: EventTarget, type: string, event: PageEvent) =>
-    target.addEventListener(type, () => receive(event), { signal });
   // Only when it becomes visible: a page that leaves becomes hidden after `pagehide`, and would take up again what it let go of.
-  document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && receive('wake'), {
-    signal,
-  });
-  // All that a frozen page hears if it is thawed while visible.
-  on(document, 'resume', 'wake');
-  on(window, 'online', 'online');
-  on(window, 'pagehide', 'hide');
-  on(window, 'pageshow', 'show');
+  const wake = () => document.visibilityState === 'visible' && receive('wake');
+  document.addEventListener('visibilitychange', wake, { signal });
+  // All that a frozen page hears if it is thawed while visible, and the first if it is thawed while hidden.
+  document.addEventListener('resume', () => receive('wake'), { signal });
+  window.addEventListener('online', () => receive('online'), { signal });
+  window.addEventListener('pagehide', () => receive('hide'), { signal });
+  window.addEventListener('pageshow', () => receive('show'), { signal });
   return () => controller.abort();
 }
 

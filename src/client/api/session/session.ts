@@ -174,9 +174,8 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
   }
 
   function releaseWaiters(): void {
-    const released = [...waiters];
+    for (const run of waiters) run();
     waiters.clear();
-    for (const run of released) run();
   }
 
   /** Asks the server for a token. */
@@ -185,10 +184,11 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
     cancelAlarm?.();
     asked = heard ?? markedSession();
     const { promise: result, resolve } = Promise.withResolvers<Renewal>();
-    flight = { controller: new AbortController(), result };
+    const controller = new AbortController();
+    flight = { controller, result };
     const why = !token ? 'no token' : token.leftMs() <= 0 ? 'expired' : token.isStale ? 'refused' : 'ahead of time';
     report({ kind: 'refreshing', why });
-    resolve(fly(flight.controller));
+    resolve(fly(controller));
     return result;
   }
 
@@ -206,9 +206,8 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
 
   /** Over at once: those who wait for it go on, and an answer that still comes is ignored. */
   function endFlight(): void {
-    const ending = flight;
+    flight?.controller.abort();
     flight = undefined;
-    ending?.controller.abort();
   }
 
   function commit(outcome: RefreshOutcome<TUser>): Renewal | Promise<Renewal> {
@@ -240,9 +239,8 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
 
   function fail(cause: unknown, retryAfterMs?: number): Renewal {
     backoff.fail(cause, retryAfterMs);
-    const renewal = pause();
-    report(renewal);
-    return renewal;
+    report(pause());
+    return pause();
   }
 
   const pause = () => ({ kind: 'unavailable', retryAfterMs: backoff.leftMs(), cause: backoff.cause() }) as const;
@@ -280,7 +278,6 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
 
   function schedule(): void {
     cancelAlarm?.();
-    cancelAlarm = undefined;
     const ms = Math.max(backoff.hasFailed() ? BACKGROUND_MIN_MS : 0, dueInMs());
     if (ms === Infinity || (!page && waiters.size === 0)) return;
     cancelAlarm = environment.setTimer(tick, Math.min(ms, TIMER_MAX_MS), waiters.size === 0);
@@ -340,9 +337,11 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
     if (message.kind === 'signed-out') {
       left = sessionId;
       if (owner === sessionId && state.status === 'signed-in') leave(message.reason);
-      // Where the marker still names the session of this page, the message is an old one.
-    } else if (owner === undefined || (sessionId !== owner && !(token && markedSession() === owner)))
-      onSignedIn(sessionId);
+      return;
+    }
+    // Where the marker still names the session of this page, the message is an old one.
+    const isOld = token !== undefined && markedSession() === owner;
+    if (sessionId !== owner && !isOld) onSignedIn(sessionId);
   }
 
   /** The browser is in the session `sessionId`, which is not that of this page. */

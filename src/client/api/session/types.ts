@@ -32,8 +32,8 @@ export type SessionState<TUser extends Person = Person> =
 export type SessionEvent =
   | { kind: 'refreshing'; why: 'no token' | 'expired' | 'refused' | 'ahead of time' }
   | { kind: 'refreshed'; generation: number }
-  | { kind: 'unavailable'; retryAfterMs: number; cause?: unknown }
-  | { kind: 'signed-out'; reason: string };
+  | { kind: 'signed-out'; reason: string }
+  | UnavailableRenewal;
 
 export interface Session<TUser extends Person = Person> {
   /** The same object until it changes. */
@@ -60,7 +60,7 @@ export interface Session<TUser extends Person = Person> {
 }
 
 /** The result of waiting for a usable token. */
-export type Renewal = { kind: 'ready' } | { kind: 'ended' } | { kind: 'disposed' } | UnavailableRenewal;
+export type Renewal = { kind: 'ready' | 'ended' | 'disposed' } | UnavailableRenewal;
 export interface UnavailableRenewal {
   kind: 'unavailable';
   retryAfterMs: number;
