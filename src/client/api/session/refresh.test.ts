@@ -252,6 +252,16 @@ describe('a server that refuses every fresh token', () => {
     expect(at).toEqual([1000, 3000, 7000, 11_000, 15_000, 19_000]);
   });
 
+  it('SF-04 holds back what starts while it is asked again', async () => {
+    const { session, core, refused, clock, serial } = openTab({ answers: [granted({ generation: 2 }), never] });
+    session.signIn(grantOf());
+    await refused();
+    void core.renew(serial(), true);
+    expect(core.needsRenewal()).toBe(false);
+    await clock.advance(1000);
+    expect(core.needsRenewal()).toBe(true);
+  });
+
   it('starts over with short pauses once a token has lived', async () => {
     const { session, core, refused, refresh, clock, serial } = openTab();
     session.signIn(grantOf());
