@@ -17,24 +17,25 @@ export interface RefreshLinkOptions {
   maxRefreshes?: number;
 }
 
-/** The serial number of the token that an attempt was really sent with; 0: none. */
-interface Stamp {
+/** One sending of an operation. */
+interface Attempt {
+  /** Number of the token that it was really sent with; 0: none. */
   serial: number;
+  /** At least one event of a subscription has arrived. */
+  hasDelivered: boolean;
 }
 
 /**
- * The stamp travels in the context, which survives the copies that batch links make of an operation. loggerLink prints the
+ * The attempt travels in the context, which survives the copies that batch links make of an operation. loggerLink prints the
  * context, so it must never hold a token.
  */
-const STAMP = Symbol('stamp');
-/** A stream that has stood for so long was accepted. `started` alone proves nothing: it comes before a refusal too. */
-const HEALTHY_MS = 5_000;
-/** How often in a row an event before that counts as well: a server may refuse after every first event. */
+const ATTEMPT = Symbol('attempt');
+/** How often in a row a stream is renewed that is refused after its first events: a server may do so for ever. */
 const EARLY_EVENTS_MAX = 20;
 /** JSON-RPC 2.0 code of UNAUTHORIZED in tRPC; survives an error formatter that drops `data`. */
 const UNAUTHORIZED = -32001;
 
-const stampOf = (op: Operation) => (op.context as { [STAMP]?: Stamp })[STAMP];
+const attemptOf = (op: Operation) => (op.context as { [ATTEMPT]?: Attempt })[ATTEMPT];
 const skipsAuth = (op: Operation) => op.context.skipAuth === true;
 
 /**
@@ -59,32 +60,34 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
       return observable((observer) => {
         type Failure = TRPCClientError<TRouter>;
         const isSubscription = op.type === 'subscription';
-        let sent: Stamp = { serial: 0 };
         let isDone = false;
-        let refreshes = 0;
-        let turn = 0;
-        let current: Unsubscribable | undefined;
-        let isDeciding = false;
+        /** The attempt in flight; undefined while the operation waits for a token. Events of any other are ignored. */
+        let current: Attempt | undefined;
+        let sending: Unsubscribable | undefined;
+        let lastEventId: string | undefined;
         let stopListening: (() => void) | undefined;
         let stopWaiting: (() => void) | undefined;
-        let lastEventId: string | undefined;
-        let stoodMs: (() => number) | undefined;
-        let hasDelivered = false;
-        let earlyEvents = 0;
 
         function stop(): void {
           if (isDone) return;
           isDone = true;
+          current = undefined;
           op.signal?.removeEventListener('abort', abort);
           stopListening?.();
           stopWaiting?.();
-          current?.unsubscribe();
+          sending?.unsubscribe();
         }
 
-        function fail(error: Failure): void {
-          if (isDone) return;
+        function fail(error: Failure | undefined): void {
+          if (isDone || !error) return;
           stop();
           observer.error(error);
+        }
+
+        function complete(): void {
+          // Unsubscribing may complete on its own; done first, this is the only end.
+          stop();
+          observer.complete();
         }
 
         // The links below notice an abort only while they are sending, and in a batch not even then.
@@ -92,108 +95,77 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
           fail(TRPCClientError.from(new DOMException('The operation was aborted.', 'AbortError')));
         }
 
-        function attempt(): void {
-          const mine = ++turn;
-          const isLive = () => !isDone && mine === turn;
-          sent = { serial: 0 };
-          stoodMs = undefined;
-          hasDelivered = false;
-          isDeciding = false;
-          try {
-            const subscription = next({
-              ...op,
-              input: resumed(op.input, lastEventId),
-              context: { ...op.context, [STAMP]: sent },
-            }).subscribe({
-              next(envelope) {
-                if (!isLive()) return;
-                const { result } = envelope;
-                if (result.type === 'started') stoodMs ??= core.stopwatch();
-                if (result.type === undefined || result.type === 'data') {
-                  hasDelivered = true;
-                  if (result.id !== undefined) lastEventId = result.id;
-                }
-                observer.next(envelope);
-              },
-              error(error) {
-                if (isLive()) void decide(error);
-              },
-              complete() {
-                if (!isLive()) return;
-                stop();
-                observer.complete();
-              },
-            });
-            current = subscription;
-            if (!isLive()) subscription.unsubscribe();
-          } catch (cause) {
-            // Thrown while subscribing after a wait: in a promise nobody would see it.
-            fail(TRPCClientError.from(cause as Error));
+        /** Sends the operation, again while a new token may help. Resolves the error for the caller; never after a success. */
+        async function run(): Promise<Failure | undefined> {
+          if (core.needsRenewal()) {
+            const renewal = await renewed(0);
+            if (renewal.kind === 'unavailable') return unavailableError(renewal);
+            if (renewal.kind === 'disposed') return new TRPCClientError('The session was disposed of.');
+            // Without a session it is sent without a token: only the server knows what guests may ask.
           }
-        }
-
-        async function decide(error: Failure): Promise<void> {
-          isDeciding = true;
-          let verdict: 'again' | Failure;
-          try {
-            verdict = await judge(error);
-          } catch (cause) {
-            verdict = TRPCClientError.from(cause as Error);
-          }
-          if (isDone) return;
-          if (verdict === 'again') attempt();
-          else fail(verdict);
-        }
-
-        /** Returns the error for the caller, or that the operation is to be sent again. */
-        async function judge(error: Failure): Promise<'again' | Failure> {
-          const failure = failureOf(error);
-          const isSessionEnded = failure?.code === 'session_ended';
-          if (!isSessionEnded && !isUnauthorized(error)) return error;
-          if (core.isOver()) return marked(error, 'ended');
-          if (isSessionEnded) {
-            // Only an operation that carried the token of this page says anything about its session.
-            if (sent.serial > 0 && session.state.status === 'signed-in')
-              session.ended(failure.reason as SessionEndReason, session.state.session.id);
-            return marked(error, 'ended');
-          }
-          if (countsAsHealthy()) refreshes = 0;
-          if (refreshes >= maxRefreshes) {
-            if (refreshes > 0) core.refusedAgain(sent.serial);
-            return marked(error, 'exhausted');
-          }
-          if (!canReplay({ op, error })) {
-            // Not sent again, but the calls after it need not be refused too.
-            void core.renew(sent.serial);
-            return marked(error, 'exhausted');
-          }
-          refreshes++;
-          connecting(error);
-          const renewal = await renewed();
-          switch (renewal.kind) {
-            case 'ready':
-              return 'again';
-            case 'unavailable':
-              return unavailableError(renewal);
-            case 'ended':
-            case 'disposed':
+          for (let refreshes = 0; ; refreshes++) {
+            if (isDone) return undefined;
+            const attempt: Attempt = { serial: 0, hasDelivered: false };
+            const error = await send(attempt);
+            const failure = failureOf(error);
+            const isSessionEnded = failure?.code === 'session_ended';
+            if (!isSessionEnded && !isUnauthorized(error)) return error;
+            if (core.isOver()) return marked(error, 'ended');
+            if (isSessionEnded) {
+              // Only an operation that carried the token of this page says anything about its session.
+              if (attempt.serial > 0 && session.state.status === 'signed-in')
+                session.ended(failure.reason as SessionEndReason, session.state.session.id);
               return marked(error, 'ended');
+            }
+            // A stream that has outlived the youth of its token was accepted. `started` proves nothing: it comes before a
+            // refusal too.
+            if (isSubscription && !core.isFresh(attempt.serial)) refreshes = 0;
+            const limit = maxRefreshes * (attempt.hasDelivered ? EARLY_EVENTS_MAX : 1);
+            if (refreshes >= limit || !canReplay({ op, error })) {
+              // Not sent again, but the calls after it need not be refused too.
+              if (maxRefreshes > 0) void core.renew(attempt.serial, refreshes > 0);
+              return marked(error, 'exhausted');
+            }
+            connecting(error);
+            const renewal = await renewed(attempt.serial);
+            if (renewal.kind === 'unavailable') return unavailableError(renewal);
+            if (renewal.kind !== 'ready') return marked(error, 'ended');
           }
         }
 
-        /** Whether the refused attempt had been accepted before. An early event proves it too, but only so often in a row. */
-        function countsAsHealthy(): boolean {
-          // Half a lifetime, for tokens so short-lived that a good stream never stands longer.
-          const enoughMs = Math.min(HEALTHY_MS, core.lifetimeMs() / 2);
-          const hasStood = stoodMs !== undefined && stoodMs() >= enoughMs;
-          if (hasStood) earlyEvents = 0;
-          return hasStood || (hasDelivered && ++earlyEvents <= EARLY_EVENTS_MAX);
+        /** Resolves the error of the attempt; never if it succeeds, or if the operation has been stopped. */
+        function send(attempt: Attempt): Promise<Failure> {
+          const { promise, resolve } = Promise.withResolvers<Failure>();
+          current = attempt;
+          const context = { ...op.context, [ATTEMPT]: attempt };
+          const subscription = next({ ...op, input: resumed(op.input, lastEventId), context }).subscribe({
+            next(envelope) {
+              if (current !== attempt) return;
+              const { result } = envelope;
+              if (result.type === undefined || result.type === 'data') {
+                attempt.hasDelivered = true;
+                lastEventId = result.id ?? lastEventId;
+              }
+              observer.next(envelope);
+            },
+            error(error) {
+              if (current !== attempt) return;
+              current = undefined;
+              resolve(error);
+            },
+            complete() {
+              if (current === attempt) complete();
+            },
+          });
+          if (current === attempt) sending = subscription;
+          else subscription.unsubscribe();
+          return promise;
         }
 
         /** A call is told that the session is unavailable; a stream has nobody to tell and waits until it is available. */
-        async function renewed(): Promise<Renewal> {
+        async function renewed(serial: number): Promise<Renewal> {
           for (;;) {
-            const renewal = await core.renew(sent.serial);
+            const renewal = await core.renew(serial);
             if (!isSubscription || renewal.kind !== 'unavailable' || isDone) return renewal;
             connecting(unavailableError(renewal));
             await new Promise<void>((resolve) => (stopWaiting = core.onceRenewed(resolve)));
@@ -204,31 +176,17 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
           if (isSubscription && !isDone) observer.next({ result: { type: 'state', state: 'connecting', error } });
         }
 
-        async function waitForToken(): Promise<void> {
-          isDeciding = true;
-          const renewal = await renewed();
-          if (isDone) return;
-          if (renewal.kind === 'unavailable') fail(unavailableError(renewal));
-          else if (renewal.kind === 'disposed') fail(new TRPCClientError('The session was disposed of.'));
-          // Without a session it is sent without a token: only the server knows what guests may ask.
-          else attempt();
-        }
-
         if (op.signal?.aborted) {
           queueMicrotask(abort);
           return stop;
         }
         op.signal?.addEventListener('abort', abort, { once: true });
-        if (isSubscription) {
-          stopListening = session.subscribe(() => {
-            if (isDeciding || sent.serial === 0 || !core.isOver()) return;
-            // Unsubscribing below may complete on its own; done first, this is the only end.
-            stop();
-            observer.complete();
-          });
-        }
-        if (core.needsRenewal()) void waitForToken();
-        else attempt();
+        // A stream ends with the session that it was opened in.
+        if (isSubscription) stopListening = session.subscribe(() => current?.serial && core.isOver() && complete());
+        // What the app's functions or the links below throw fails the operation; what observers throw is theirs.
+        void run()
+          .catch((cause): Failure => TRPCClientError.from(cause as Error))
+          .then(fail);
         return stop;
       });
     };
@@ -243,7 +201,7 @@ export function authHeaders(session: Session): (o: { op?: Operation; opList?: Op
   return ({ op, opList = op ? [op] : [] }) => {
     const bearer = opList.length > 0 && opList.every(skipsAuth) ? undefined : core.bearer();
     // Batch links ask for headers a task after they were handed the operation: this is the token that it travels with.
-    for (const stamp of opList.map(stampOf)) if (stamp) stamp.serial = bearer?.serial ?? 0;
+    for (const attempt of opList.map(attemptOf)) if (attempt) attempt.serial = bearer?.serial ?? 0;
     const headers: Record<string, string> = {};
     if (bearer) headers.authorization = `Bearer ${bearer.accessToken}`;
     return headers;

@@ -74,17 +74,14 @@ function openBroadcastChannel(name: string, receive: (message: unknown) => void)
 function listen(receive: (event: PageEvent) => void): () => void {
   const controller = new AbortController();
   const { signal } = controller;
-  const on = (target: EventTarget, type: string, event: PageEvent) =>
-    target.addEventListener(type, () => receive(event), { signal });
   // Only when it becomes visible: a page that leaves becomes hidden after `pagehide`, and would take up again what it let go of.
-  document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && receive('wake'), {
-    signal,
-  });
-  // All that a frozen page hears if it is thawed while visible.
-  on(document, 'resume', 'wake');
-  on(window, 'online', 'online');
-  on(window, 'pagehide', 'hide');
-  on(window, 'pageshow', 'show');
+  const wake = () => document.visibilityState === 'visible' && receive('wake');
+  document.addEventListener('visibilitychange', wake, { signal });
+  // All that a frozen page hears if it is thawed while visible, and the first if it is thawed while hidden.
+  document.addEventListener('resume', () => receive('wake'), { signal });
+  window.addEventListener('online', () => receive('online'), { signal });
+  window.addEventListener('pagehide', () => receive('hide'), { signal });
+  window.addEventListener('pageshow', () => receive('show'), { signal });
   return () => controller.abort();
 }
 
@@ -92,26 +89,18 @@ function listen(receive: (event: PageEvent) => void): () => void {
  * Runs `work` and settles with it, or at once when `controller` is aborted, which happens after `ms` milliseconds at the
  * latest. It does not matter whether `work` heeds its signal.
  */
-export async function bounded<T>(
+export function bounded<T>(
   environment: SessionEnvironment,
   controller: AbortController,
   ms: number,
   work: (o: { signal: AbortSignal }) => Promise<T>,
 ): Promise<T> {
   const { signal } = controller;
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  const cancelTimer = environment.setTimer(
-    () => controller.abort(new DOMException('The server took too long to answer.', 'TimeoutError')),
-    ms,
-  );
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([work({ signal }), aborted]);
-  } finally {
-    cancelTimer();
-    signal.removeEventListener('abort', onAbort);
-  }
+  const timeout = new DOMException('The server took too long to answer.', 'TimeoutError');
+  const cancelTimer = environment.setTimer(() => controller.abort(timeout), ms);
+  const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  // Within an async function, so that what it throws is a rejection.
+  return Promise.race([(async () => work({ signal }))(), aborted]).finally(cancelTimer);
 }
 
 /** Returns a function that tells the milliseconds since, by whichever clock says more: each misses something. */

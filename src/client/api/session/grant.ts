@@ -30,8 +30,6 @@ export interface Unavailable {
   cause?: unknown;
 }
 
-export const unavailable = (cause: unknown): Unavailable => ({ kind: 'unavailable', cause });
-
 const isId = (id: unknown): boolean => typeof id === 'string' && id !== '';
 
 /** Checks what the session relies on. The rest of the user is for the app's `refresh` to check. */
@@ -53,7 +51,7 @@ export function parseOutcome<TUser extends Person>(outcome: RefreshOutcome<TUser
   if (outcome?.kind === 'granted' && isGrant(outcome.grant)) return outcome;
   if (outcome?.kind === 'ended' && END_REASONS.includes(outcome.reason)) return outcome;
   // The cause must not quote the outcome: it may contain a token.
-  if (outcome?.kind !== 'unavailable') return unavailable(new TypeError('refresh() returned a malformed outcome.'));
-  const { retryAfterMs: ms = 0, cause } = outcome;
-  return ms >= 0 && Number.isFinite(ms) ? { kind: 'unavailable', retryAfterMs: ms, cause } : unavailable(cause);
+  if (outcome?.kind !== 'unavailable') throw new TypeError('refresh() returned a malformed outcome.');
+  const { retryAfterMs = 0, cause } = outcome;
+  return { kind: 'unavailable', retryAfterMs: retryAfterMs > 0 && retryAfterMs < Infinity ? retryAfterMs : 0, cause };
 }

@@ -78,6 +78,7 @@ describe('the page of Ann', () => {
     await session.signOut();
     await clock.advance(60 * MINUTE_MS);
     expect(session.state).toEqual(replaced);
+    expect(browser.documents).toEqual([undefined]);
     expect(refresh).not.toHaveBeenCalled();
     expect(logout).not.toHaveBeenCalled();
   });

@@ -190,12 +190,14 @@ describe('a refresh', () => {
   it.each(['none', 'expired'] as const)(
     'RF-08 that is told %s ahead of time ends the session when its token expires',
     async (reason) => {
-      const { session, core, refresh, clock, listener } = openTab({ answers: [{ kind: 'ended', reason }] });
+      const { session, core, refresh, clock, tab, listener } = openTab({ answers: [{ kind: 'ended', reason }] });
       session.signIn(grantOf());
       await clock.advance(14 * MINUTE_MS);
       expect(refresh).toHaveBeenCalledTimes(1);
       expect(session.state.status).toBe('signed-in');
       expect(core.needsRenewal()).toBe(false);
+      // Nothing is asked, so it need not be looked at.
+      tab.hide();
       await clock.advance(MINUTE_MS - 1);
       expect(session.state.status).toBe('signed-in');
       await clock.advance(1);
@@ -237,7 +239,7 @@ describe('a server that refuses every fresh token', () => {
     const { session, core, refused, refresh, clock, serial } = openTab();
     session.signIn(grantOf());
     await refused();
-    core.refusedAgain(serial());
+    void core.renew(serial(), true);
     expect(session.state).toMatchObject({ stale: true });
     expect(core.needsRenewal()).toBe(false);
     expect(await refused()).toMatchObject({ kind: 'unavailable', retryAfterMs: 1000 });
@@ -246,17 +248,27 @@ describe('a server that refuses every fresh token', () => {
     for (let ms = 100; ms <= 20_000; ms += 100) {
       const before = refresh.mock.calls.length;
       await clock.advance(100);
-      if ((await refused()).kind === 'ready') core.refusedAgain(serial());
+      if ((await refused()).kind === 'ready') void core.renew(serial(), true);
       if (refresh.mock.calls.length > before) at.push(ms);
     }
     expect(at).toEqual([1000, 3000, 7000, 11_000, 15_000, 19_000]);
+  });
+
+  it('SF-04 holds back what starts while it is asked again', async () => {
+    const { session, core, refused, clock, serial } = openTab({ answers: [granted({ generation: 2 }), never] });
+    session.signIn(grantOf());
+    await refused();
+    void core.renew(serial(), true);
+    expect(core.needsRenewal()).toBe(false);
+    await clock.advance(1000);
+    expect(core.needsRenewal()).toBe(true);
   });
 
   it('starts over with short pauses once a token has lived', async () => {
     const { session, core, refused, refresh, clock, serial } = openTab();
     session.signIn(grantOf());
     await refused();
-    core.refusedAgain(serial());
+    void core.renew(serial(), true);
     await clock.advance(60_000);
     expect(refresh).toHaveBeenCalledTimes(2);
     expect(await refused()).toEqual({ kind: 'ready' });

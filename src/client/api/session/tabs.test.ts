@@ -101,6 +101,22 @@ describe('a guest tab', () => {
     expect(browser.documents).toEqual([]);
   });
 
+  it('asks again when it hears of the session that it is just asking about', async () => {
+    const { promise, resolve } = Promise.withResolvers<RefreshOutcome>();
+    const { session, browser, refresh } = openTab({ answers: [promise, granted()] });
+    await session.start();
+    for (let i = 0; i < 2; i++) {
+      say(browser, signedInElsewhere('s1', 'user-ann'));
+      await settled();
+    }
+    expect(refresh).toHaveBeenCalledTimes(1);
+    // About an old cookie that a late answer had put back into the jar.
+    resolve({ kind: 'ended', reason: 'revoked' });
+    await settled();
+    expect(refresh).toHaveBeenCalledTimes(2);
+    expect(session.state.status).toBe('signed-in');
+  });
+
   it('asks when it is looked at if it is hidden, and again if the server did not answer', async () => {
     const { session, browser, refresh, tab, clock } = openTab({ answers: [new TypeError('offline'), granted()] });
     await session.start();

@@ -18,6 +18,8 @@ export type TabMessage =
   | { kind: 'signed-in'; sessionId: string; userId: string }
   | { kind: 'signed-out'; sessionId: string; reason: string };
 
+export type Tabs = ReturnType<typeof createTabs>;
+
 /**
  * The other tabs of this browser. Nothing depends on hearing from them: without channel and storage a tab learns the same
  * from the server's next answer.

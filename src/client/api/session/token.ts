@@ -6,6 +6,7 @@ const JITTER_MS = 10_000;
 /** A token with a shorter life than this is refreshed when needed, not in a loop. */
 const PROACTIVE_MIN_MS = 5_000;
 const PROACTIVE_SHARE = 0.75;
+const FRESH_MS = 5_000;
 
 /** How long before its expiry a token is refreshed ahead of time, and by how much that moment is spread. */
 export interface Lead {
@@ -13,43 +14,41 @@ export interface Lead {
   jitterMs?: number;
 }
 
-/** The access token of the page, and how old it is. */
-export interface Token<TUser extends Person> {
-  grant: Grant<TUser>;
-  readonly lifetimeMs: number;
-  /** Known to be dead, whatever the clock says. */
-  isStale: boolean;
-  /** The server has ended the session, but the token still works: the page signs out when it expires. */
-  endReason?: SessionEndReason;
-  ageMs(): number;
-  /** Until it expires; 0 or less afterwards. */
-  leftMs(): number;
-  /** Until it is to be refreshed ahead of time. */
-  dueInMs(): number;
-  isUsable(): boolean;
-}
+export type Token<TUser extends Person> = ReturnType<typeof createToken<TUser>>;
 
+/**
+ * The access token of the page, and how old it is.
+ * @param proactive false: it is not refreshed ahead of time
+ */
 export function createToken<TUser extends Person>(
   grant: Grant<TUser>,
   environment: SessionEnvironment,
-  { leadMs = Infinity, jitterMs = JITTER_MS }: Lead,
-): Token<TUser> {
+  proactive: Lead | false = {},
+) {
+  const { leadMs = Infinity, jitterMs = JITTER_MS } = proactive || {};
   const lifetimeMs = grant.expiresIn * 1000;
   // The app's lead, where the token lives that long; otherwise a share of its life.
-  const dueMs =
+  const aheadMs =
     leadMs < lifetimeMs
       ? lifetimeMs - leadMs
       : Math.max(lifetimeMs - LEAD_MS, lifetimeMs * PROACTIVE_SHARE, PROACTIVE_MIN_MS);
-  const refreshAtMs = dueMs - environment.random() * Math.min(jitterMs, dueMs / 10);
+  const refreshAtMs =
+    proactive === false ? Infinity : aheadMs - environment.random() * Math.min(jitterMs, aheadMs / 10);
   const ageMs = stopwatch(environment);
-  const token: Token<TUser> = {
+
+  const token = {
     grant,
-    lifetimeMs,
+    /** Known to be dead, whatever the clock says. */
     isStale: false,
-    ageMs,
+    /** The server has ended the session, but the token still works: the page signs out when it expires. */
+    endReason: undefined as SessionEndReason | undefined,
+    /** Until it expires; 0 or less afterwards. */
     leftMs: () => lifetimeMs - ageMs(),
-    dueInMs: () => refreshAtMs - ageMs(),
     isUsable: () => !token.isStale && token.leftMs() > 0,
+    /** Too young to have expired: where the server refuses it, the next one may fare no better. */
+    isFresh: () => ageMs() < Math.min(FRESH_MS, lifetimeMs / 2),
+    /** Until it is to be replaced in the background; Infinity: never. */
+    dueInMs: () => (token.isStale ? 0 : (token.endReason ? lifetimeMs : refreshAtMs) - ageMs()),
   };
   return token;
 }

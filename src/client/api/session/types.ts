@@ -32,8 +32,8 @@ export type SessionState<TUser extends Person = Person> =
 export type SessionEvent =
   | { kind: 'refreshing'; why: 'no token' | 'expired' | 'refused' | 'ahead of time' }
   | { kind: 'refreshed'; generation: number }
-  | { kind: 'unavailable'; retryAfterMs: number; cause?: unknown }
-  | { kind: 'signed-out'; reason: string };
+  | { kind: 'signed-out'; reason: string }
+  | UnavailableRenewal;
 
 export interface Session<TUser extends Person = Person> {
   /** The same object until it changes. */
@@ -60,7 +60,7 @@ export interface Session<TUser extends Person = Person> {
 }
 
 /** The result of waiting for a usable token. */
-export type Renewal = { kind: 'ready' } | { kind: 'ended' } | { kind: 'disposed' } | UnavailableRenewal;
+export type Renewal = { kind: 'ready' | 'ended' | 'disposed' } | UnavailableRenewal;
 export interface UnavailableRenewal {
   kind: 'unavailable';
   retryAfterMs: number;
@@ -73,15 +73,15 @@ export interface Internals {
   bearer(): { accessToken: string; serial: number } | undefined;
   /** Whether an operation has to wait for `renew` before it is sent. */
   needsRenewal(): boolean;
-  /** Gets a usable token that is newer than the one numbered `serial`, which was refused or has expired. */
-  renew(serial: number): Promise<Renewal>;
-  /** The token numbered `serial` has been refused although it had been renewed for that. */
-  refusedAgain(serial: number): void;
+  /**
+   * Gets a usable token that is newer than the one numbered `serial`, which was refused or has expired.
+   * @param isFinal it was refused although it had been renewed for that, so that another one is not worth asking for yet
+   */
+  renew(serial: number, isFinal?: boolean): Promise<Renewal>;
   /** Calls `run` once, at the next token or when there will be none; retries in a hidden tab too until cancelled. */
   onceRenewed(run: () => void): () => void;
   /** The session has ended here, or there is none. */
   isOver(): boolean;
-  /** Of the current token, in milliseconds. */
-  lifetimeMs(): number;
-  stopwatch(): () => number;
+  /** The token numbered `serial` is too young to have expired. */
+  isFresh(serial: number): boolean;
 }
