@@ -20,7 +20,7 @@ export interface RefreshLinkOptions {
 /** One sending of an operation. */
 interface Attempt {
   /** Number of the token that it was really sent with; 0: none. */
-  serial: number;
+  tokenVersion: number;
   /** At least one event of a subscription has arrived. */
   hasDelivered: boolean;
 }
@@ -105,7 +105,7 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
           }
           for (let refreshes = 0; ; refreshes++) {
             if (isDone) return undefined;
-            const attempt: Attempt = { serial: 0, hasDelivered: false };
+            const attempt: Attempt = { tokenVersion: 0, hasDelivered: false };
             const error = await send(attempt);
             const failure = failureOf(error);
             const isSessionEnded = failure?.code === 'session_ended';
@@ -113,21 +113,21 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
             if (core.isOver()) return marked(error, 'ended');
             if (isSessionEnded) {
               // Only an operation that carried the token of this page says anything about its session.
-              if (attempt.serial > 0 && session.state.status === 'signed-in')
+              if (attempt.tokenVersion > 0 && session.state.status === 'signed-in')
                 session.ended(failure.reason as SessionEndReason, session.state.session.id);
               return marked(error, 'ended');
             }
             // A stream that has outlived the youth of its token was accepted. `started` proves nothing: it comes before a
             // refusal too.
-            if (isSubscription && !core.isFresh(attempt.serial)) refreshes = 0;
+            if (isSubscription && !core.isFresh(attempt.tokenVersion)) refreshes = 0;
             const limit = maxRefreshes * (attempt.hasDelivered ? EARLY_EVENTS_MAX : 1);
             if (refreshes >= limit || !canReplay({ op, error })) {
               // Not sent again, but the calls after it need not be refused too.
-              if (maxRefreshes > 0) void core.renew(attempt.serial, refreshes > 0);
+              if (maxRefreshes > 0) void core.renew(attempt.tokenVersion, refreshes > 0);
               return marked(error, 'exhausted');
             }
             connecting(error);
-            const renewal = await renewed(attempt.serial);
+            const renewal = await renewed(attempt.tokenVersion);
             if (renewal.kind === 'unavailable') return unavailableError(renewal);
             if (renewal.kind !== 'ready') return marked(error, 'ended');
           }
@@ -163,9 +163,9 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
         }
 
         /** A call is told that the session is unavailable; a stream has nobody to tell and waits until it is available. */
-        async function renewed(serial: number): Promise<Renewal> {
+        async function renewed(tokenVersion: number): Promise<Renewal> {
           for (;;) {
-            const renewal = await core.renew(serial);
+            const renewal = await core.renew(tokenVersion);
             if (!isSubscription || renewal.kind !== 'unavailable' || isDone) return renewal;
             connecting(unavailableError(renewal));
             await new Promise<void>((resolve) => (stopWaiting = core.onceRenewed(resolve)));
@@ -182,7 +182,8 @@ export function refreshLink<TRouter extends AnyRouter>(options: RefreshLinkOptio
         }
         op.signal?.addEventListener('abort', abort, { once: true });
         // A stream ends with the session that it was opened in.
-        if (isSubscription) stopListening = session.subscribe(() => current?.serial && core.isOver() && complete());
+        if (isSubscription)
+          stopListening = session.subscribe(() => current?.tokenVersion && core.isOver() && complete());
         // What the app's functions or the links below throw fails the operation; what observers throw is theirs.
         void run()
           .catch((cause): Failure => TRPCClientError.from(cause as Error))
@@ -201,7 +202,7 @@ export function authHeaders(session: Session): (o: { op?: Operation; opList?: Op
   return ({ op, opList = op ? [op] : [] }) => {
     const bearer = opList.length > 0 && opList.every(skipsAuth) ? undefined : core.bearer();
     // Batch links ask for headers a task after they were handed the operation: this is the token that it travels with.
-    for (const attempt of opList.map(attemptOf)) if (attempt) attempt.serial = bearer?.serial ?? 0;
+    for (const attempt of opList.map(attemptOf)) if (attempt) attempt.tokenVersion = bearer?.tokenVersion ?? 0;
     const headers: Record<string, string> = {};
     if (bearer) headers.authorization = `Bearer ${bearer.accessToken}`;
     return headers;

@@ -236,10 +236,10 @@ describe('a refresh', () => {
 
 describe('a server that refuses every fresh token', () => {
   it('is asked after growing pauses, and the token stays in use meanwhile', async () => {
-    const { session, core, refused, refresh, clock, serial } = openTab();
+    const { session, core, refused, refresh, clock, tokenVersion } = openTab();
     session.signIn(grantOf());
     await refused();
-    void core.renew(serial(), true);
+    void core.renew(tokenVersion(), true);
     expect(session.state).toMatchObject({ stale: true });
     expect(core.needsRenewal()).toBe(false);
     expect(await refused()).toMatchObject({ kind: 'unavailable', retryAfterMs: 1000 });
@@ -248,27 +248,27 @@ describe('a server that refuses every fresh token', () => {
     for (let ms = 100; ms <= 20_000; ms += 100) {
       const before = refresh.mock.calls.length;
       await clock.advance(100);
-      if ((await refused()).kind === 'ready') void core.renew(serial(), true);
+      if ((await refused()).kind === 'ready') void core.renew(tokenVersion(), true);
       if (refresh.mock.calls.length > before) at.push(ms);
     }
     expect(at).toEqual([1000, 3000, 7000, 11_000, 15_000, 19_000]);
   });
 
   it('SF-04 holds back what starts while it is asked again', async () => {
-    const { session, core, refused, clock, serial } = openTab({ answers: [granted({ generation: 2 }), never] });
+    const { session, core, refused, clock, tokenVersion } = openTab({ answers: [granted({ generation: 2 }), never] });
     session.signIn(grantOf());
     await refused();
-    void core.renew(serial(), true);
+    void core.renew(tokenVersion(), true);
     expect(core.needsRenewal()).toBe(false);
     await clock.advance(1000);
     expect(core.needsRenewal()).toBe(true);
   });
 
   it('starts over with short pauses once a token has lived', async () => {
-    const { session, core, refused, refresh, clock, serial } = openTab();
+    const { session, core, refused, refresh, clock, tokenVersion } = openTab();
     session.signIn(grantOf());
     await refused();
-    void core.renew(serial(), true);
+    void core.renew(tokenVersion(), true);
     await clock.advance(60_000);
     expect(refresh).toHaveBeenCalledTimes(2);
     expect(await refused()).toEqual({ kind: 'ready' });

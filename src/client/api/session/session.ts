@@ -74,7 +74,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
   /** The session that this page belongs to, from the first sign-in to the end of the document. */
   let owner: string | undefined;
   let token: Token<TUser> | undefined;
-  let serial = 0;
+  let tokenVersion = 0;
   let flight: { controller: AbortController; result: Promise<Renewal> } | undefined;
   let started: Promise<void> | undefined;
   /** The session of a sign-in in another tab, until this page, which knows none, has an answer about it. */
@@ -123,12 +123,13 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
     // The refusals may go on: the pauses must not start over at the shortest.
     if (isDoubted() && token?.isStale) backoff.skip();
     else backoff.reset();
-    // Not only once: another tab may have been refused meanwhile, with an old cookie, and taken itself for a guest.
-    if (owner === undefined || markedSession() !== id) announce(grant);
+    // With every token, not only the first: another tab may have been refused meanwhile, because a late answer had put an old
+    // cookie back into the jar, and taken itself for a guest. This answer has brought the right cookie.
+    announce(grant);
     owner = id;
     heard = undefined;
     token = createToken(grant, environment, options.proactive);
-    serial++;
+    tokenVersion++;
     report({ kind: 'refreshed', generation });
     releaseWaiters();
     publishToken();
@@ -179,20 +180,20 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
   }
 
   /** Asks the server for a token. */
-  function launch(): Promise<Renewal> | Renewal {
+  function startRefresh(): Promise<Renewal> | Renewal {
     if (token?.endReason) return endSession(token.endReason);
     cancelAlarm?.();
-    asked = heard ?? markedSession();
+    asked = markedSession() ?? heard;
     const { promise: result, resolve } = Promise.withResolvers<Renewal>();
     const controller = new AbortController();
     flight = { controller, result };
     const why = !token ? 'no token' : token.leftMs() <= 0 ? 'expired' : token.isStale ? 'refused' : 'ahead of time';
     report({ kind: 'refreshing', why });
-    resolve(fly(controller));
+    resolve(requestToken(controller));
     return result;
   }
 
-  async function fly(controller: AbortController): Promise<Renewal> {
+  async function requestToken(controller: AbortController): Promise<Renewal> {
     const outcome = await bounded(environment, controller, timeoutMs, options.refresh)
       .then(parseOutcome)
       .catch((cause) => ({ kind: 'unavailable', cause }) as const);
@@ -218,7 +219,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
     const latest = news();
     if (latest !== undefined && !(outcome.kind === 'granted' && outcome.grant.session.id === latest))
       // Another tab has signed in since this was sent: the answer is about the cookie of before.
-      return owner === undefined ? launch() : replace();
+      return owner === undefined ? startRefresh() : replace();
     if (outcome.kind === 'ended') {
       const { reason } = outcome;
       if (!token?.isUsable() || (reason !== 'none' && reason !== 'expired')) return endSession(reason);
@@ -245,11 +246,11 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
 
   const pause = () => ({ kind: 'unavailable', retryAfterMs: backoff.leftMs(), cause: backoff.cause() }) as const;
 
-  /** What waiting for a token newer than the one numbered `from` comes to, if that is certain. */
+  /** What waiting for a token newer than version `from` comes to, if that is certain. */
   function standing(from = 0): Renewal | undefined {
     if (isDisposed) return DISPOSED;
     if (state.status === 'signed-out') return ENDED;
-    return from < serial && token?.isUsable() ? READY : undefined;
+    return from < tokenVersion && token?.isUsable() ? READY : undefined;
   }
 
   async function renew(from: number, isFinal = false): Promise<Renewal> {
@@ -258,7 +259,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
     if (known) return known;
     if (token?.isUsable() && (isFinal || (isDoubted() && token.isFresh()))) backoff.fail(FRESH_REFUSED);
     if (token) token.isStale = true;
-    const renewal = flight?.result ?? (backoff.leftMs() > 0 ? pause() : launch());
+    const renewal = flight?.result ?? (backoff.leftMs() > 0 ? pause() : startRefresh());
     publishToken();
     schedule();
     return renewal;
@@ -289,7 +290,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
     const isWanted = (page?.online() ?? true) && (waiters.size > 0 || page?.visible());
     if (!isWanted && !token?.endReason) return;
     if (logout.isDue()) void logout.send();
-    else void launch();
+    else void startRefresh();
   }
 
   function onPage(event: PageEvent): void {
@@ -315,7 +316,8 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
 
   /** A session that another tab has signed in to, if it is not that of this page and the server was not asked since. */
   function news(): string | undefined {
-    const latest = heard ?? markedSession();
+    // The marker first: it is written before the message is posted, so it is never the older of the two.
+    const latest = markedSession() ?? heard;
     return latest === owner || latest === asked ? undefined : latest;
   }
 
@@ -357,7 +359,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
   async function boot(): Promise<void> {
     const marker = tabs.marker();
     const isGuest = marker ? marker.state !== 'active' : options.refreshOnFirstVisit === false && tabs.canRemember();
-    if (!isGuest) return void (await launch());
+    if (!isGuest) return void (await startRefresh());
     if (marker?.state === 'logout-pending') logout.remember(marker);
     void logout.send();
     publish({ status: 'signed-out' });
@@ -405,7 +407,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
       return told;
     },
     async accessToken() {
-      const renewal = needsRenewal() ? await renew(serial) : READY;
+      const renewal = needsRenewal() ? await renew(tokenVersion) : READY;
       if (renewal.kind === 'unavailable') throw Object.assign(new Error(), unavailableDetails(renewal));
       if (!token) throw new Error('Nobody is signed in.');
       return token.grant.accessToken;
@@ -440,7 +442,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
   };
 
   internals.set(session, {
-    bearer: () => token && { accessToken: token.grant.accessToken, serial },
+    bearer: () => token && { accessToken: token.grant.accessToken, tokenVersion },
     needsRenewal,
     renew,
     onceRenewed(run) {
@@ -451,7 +453,7 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
       };
     },
     isOver: () => isDisposed || state.status === 'signed-out',
-    isFresh: (of) => of === serial && token?.isFresh() === true,
+    isFresh: (of) => of === tokenVersion && token?.isFresh() === true,
   });
 
   tabs.open();

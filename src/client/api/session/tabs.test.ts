@@ -83,6 +83,7 @@ describe('several tabs', () => {
     await session.signOut();
     expect(browser.posted).toEqual([
       { v: 1, kind: 'signed-in', sessionId: 's1', userId: 'user-ann' },
+      { v: 1, kind: 'signed-in', sessionId: 's1', userId: 'user-ann' },
       { v: 1, kind: 'signed-out', sessionId: 's1', reason: 'logout' },
     ]);
   });
@@ -99,6 +100,33 @@ describe('a guest tab', () => {
     expect(b.session.state).toMatchObject({ status: 'signed-in', user: person('ann') });
     expect(b.refresh).toHaveBeenCalledTimes(1);
     expect(browser.documents).toEqual([]);
+  });
+
+  it('asks again if another tab has refreshed while it was being refused with an old cookie', async () => {
+    const browser = fakeBrowser();
+    const a = openTab({ browser, answers: [granted({ generation: 2 })] });
+    a.session.signIn(grantOf());
+    const { promise, resolve } = Promise.withResolvers<RefreshOutcome>();
+    const b = openTab({ browser, answers: [promise, granted({ generation: 2 })] });
+    const started = b.session.start();
+    // This answer brings the right cookie back.
+    await a.refused();
+    resolve({ kind: 'ended', reason: 'revoked' });
+    await started;
+    expect(b.session.state).toMatchObject({ status: 'signed-in', user: person('ann') });
+  });
+
+  it('believes the marker of a sign-in whose message has yet to arrive', async () => {
+    const browser = fakeBrowser();
+    const { promise, resolve } = Promise.withResolvers<RefreshOutcome>();
+    const { session } = openTab({ browser, answers: [promise, granted({ sid: 's3' })] });
+    await session.start();
+    say(returning(browser, { sessionId: 's2', userId: 'user-bob' }), signedInElsewhere());
+    await settled();
+    returning(browser, { sessionId: 's3' });
+    resolve({ kind: 'ended', reason: 'revoked' });
+    await settled();
+    expect(session.state).toMatchObject({ status: 'signed-in', session: { id: 's3' } });
   });
 
   it('asks again when it hears of the session that it is just asking about', async () => {

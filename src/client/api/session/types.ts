@@ -67,21 +67,21 @@ export interface UnavailableRenewal {
   cause?: unknown;
 }
 
-/** What only the link may use. A *serial* counts the tokens of the page, from 1; 0: no token. */
+/** What only the link may use. The *token version* counts the tokens of the page, from 1; 0: no token. */
 export interface Internals {
   /** The token to send now, if any. */
-  bearer(): { accessToken: string; serial: number } | undefined;
+  bearer(): { accessToken: string; tokenVersion: number } | undefined;
   /** Whether an operation has to wait for `renew` before it is sent. */
   needsRenewal(): boolean;
   /**
-   * Gets a usable token that is newer than the one numbered `serial`, which was refused or has expired.
+   * Gets a usable token that is newer than the one of version `tokenVersion`, which was refused or has expired.
    * @param isFinal it was refused although it had been renewed for that, so that another one is not worth asking for yet
    */
-  renew(serial: number, isFinal?: boolean): Promise<Renewal>;
+  renew(tokenVersion: number, isFinal?: boolean): Promise<Renewal>;
   /** Calls `run` once, at the next token or when there will be none; retries in a hidden tab too until cancelled. */
   onceRenewed(run: () => void): () => void;
   /** The session has ended here, or there is none. */
   isOver(): boolean;
-  /** The token numbered `serial` is too young to have expired. */
-  isFresh(serial: number): boolean;
+  /** The token of that version is too young to have expired. */
+  isFresh(tokenVersion: number): boolean;
 }

@@ -71,11 +71,11 @@ export function openTab({
     onEvent,
     listener,
     /** Number of the current token. */
-    serial: () => core.bearer()?.serial ?? 0,
+    tokenVersion: () => core.bearer()?.tokenVersion ?? 0,
     bearer: () => core.bearer()?.accessToken,
     status: () => session.state.status,
     /** As an operation whose current token was refused. */
-    refused: () => core.renew(core.bearer()?.serial ?? 0),
+    refused: () => core.renew(core.bearer()?.tokenVersion ?? 0),
   };
 }
 
