@@ -1,6 +1,6 @@
 import { defineConfig } from 'drizzle-kit';
 
-// A feature's own tables.sqlite.ts is found by its name.
+// The glob finds the tables of every feature.
 export default defineConfig({
   dialect: 'sqlite',
   schema: './src/server/**/tables.sqlite.ts',

@@ -11,7 +11,7 @@ export default defineConfig({
   build: {
     outDir: folder('./dist/client'),
     emptyOutDir: true,
-    // Inlined assets are data: URLs, which the content security policy does not allow.
+    // The CSP forbids data: URLs, which inlined assets would be.
     assetsInlineLimit: 0,
   },
   test: {
@@ -25,7 +25,7 @@ export default defineConfig({
           name: 'unit',
           include: ['{src,scripts}/**/*.test.{ts,tsx}'],
           exclude: ['**/*.http.test.ts'],
-          // Only for tests that hang: none depends on the speed of the machine.
+          // Only catches hung tests: none depends on the speed of the machine.
           testTimeout: 120_000,
         },
       },
@@ -37,11 +37,11 @@ export default defineConfig({
       {
         extends: true,
         root: folder('.'),
-        // One browser at a time: several would compete for the cores of a small machine.
+        // One browser at a time, as several would compete for the cores of a small machine.
         test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
-          // Builds the client, so that the tests never run against an old build.
+          // Builds the client, so that tests never run against an old build.
           globalSetup: 'e2e/support/global-setup.ts',
           testTimeout: 120_000,
           hookTimeout: 120_000,

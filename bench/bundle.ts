@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build, type Rolldown } from 'vite';
 
-/** The owner of a source file, by its path: the first match counts. */
+/** By path; the first match counts. */
 const OWNERS: [name: string, pattern: RegExp][] = [
   [
     'React, React DOM, react-router',
@@ -16,18 +16,18 @@ const OWNERS: [name: string, pattern: RegExp][] = [
   ['the rest of the app', /src\//],
 ];
 
-/** What a first visit to the login page downloads, in bytes; the pages for members come later. */
+/** What a first visit to the login page downloads, in bytes. */
 export interface BundleSizes {
-  /** Each file gzipped by itself. */
+  /** Files gzipped individually. */
   scripts: number;
   styles: number;
-  /** What is downloaded only when it is needed. */
+  /** Downloaded on demand. */
   laterScripts: number;
-  /** Bytes by owner: its share of the minified scripts, gzipped separately, so the sum is a little more than `scripts`. */
+  /** Share of the minified scripts by owner. Gzipped separately, so the sum slightly exceeds `scripts`. */
   shares: Record<string, number>;
 }
 
-/** Builds the client in memory as `npm run build` does, and attributes the bytes of a first visit by source map. */
+/** Builds the client in memory, and attributes the bytes of a first visit by source map. */
 export async function measureBundle(): Promise<BundleSizes> {
   const result = (await build({
     configFile: fileURLToPath(new URL('../vite.config.ts', import.meta.url)),
@@ -36,7 +36,7 @@ export async function measureBundle(): Promise<BundleSizes> {
   })) as Rolldown.RolldownOutput;
   const sizes: BundleSizes = { scripts: 0, styles: 0, laterScripts: 0, shares: {} };
   const texts: Record<string, string> = {};
-  // With its entry the page names all that the entry imports statically.
+  // The page names its entry and everything that statically imports.
   const page = result.output.find(({ fileName }) => fileName === 'index.html') as Rolldown.OutputAsset;
   for (const file of result.output) {
     if (file.type === 'chunk' && !String(page.source).includes(file.fileName)) {
@@ -50,7 +50,7 @@ export async function measureBundle(): Promise<BundleSizes> {
   return sizes;
 }
 
-/** Splits the text of a minified file by the owner of the source that each character comes from. */
+/** Splits minified code by the owner of each character. */
 function sharesOf({ code, map }: Rolldown.OutputChunk): Record<string, string> {
   const texts: Record<string, string> = {};
   if (map === null) return texts;

@@ -1,7 +1,7 @@
 import { fuzz } from '../src/server/testing/fuzz.ts';
 import { testWorld } from '../src/server/testing/world.ts';
 
-/** Number of calls, and number of raw byte streams. */
+/** Of calls, and again of raw byte streams. */
 const RUNS = 50_000;
 
 const began = performance.now();

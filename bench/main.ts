@@ -16,7 +16,7 @@ import { streams } from './parts/streams.ts';
 import { toTable, type Part, type Row } from './results.ts';
 
 const RESULTS = new URL('RESULTS.md', import.meta.url);
-/** Above it, something else on the machine is at work. */
+/** Above this load, the machine is busy with something else. */
 const CALM_LOAD = 0.5;
 
 const parts: Record<string, Part> = {
@@ -32,7 +32,7 @@ const parts: Record<string, Part> = {
   'expired-page': expiredPage,
 };
 
-/** The other parts go on: a run takes minutes. */
+/** A run takes minutes, so a failed part does not stop the others. */
 function failed(name: string, error: unknown): Row[] {
   process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
   process.exitCode = 1;
@@ -44,7 +44,7 @@ const print = (text: string) => void process.stdout.write(`${text}\n`);
 const chosen = process.argv.slice(2);
 const unknown = chosen.filter((name) => !Object.hasOwn(parts, name));
 if (unknown.length > 0) {
-  process.stderr.write(`No such part: ${unknown.join(', ')}. There are ${Object.keys(parts).join(', ')}.\n`);
+  process.stderr.write(`No such part: ${unknown.join(', ')}. Choose from ${Object.keys(parts).join(', ')}.\n`);
   process.exit(1);
 }
 if (!existsSync(new URL('../dist/client/index.html', import.meta.url)))
@@ -52,8 +52,7 @@ if (!existsSync(new URL('../dist/client/index.html', import.meta.url)))
 
 const [busyBefore = 0] = loadavg();
 const header = await describeRun();
-if (busyBefore > CALM_LOAD)
-  header.push(`- The machine was not calm when it began: its load was ${busyBefore.toFixed(1)}.`);
+if (busyBefore > CALM_LOAD) header.push(`- The machine was busy at the start: its load was ${busyBefore.toFixed(1)}.`);
 print(header.join('\n'));
 
 const began = performance.now();
@@ -67,12 +66,12 @@ for (const [name, measure] of Object.entries(parts).filter(([name]) => chosen.le
 closeGenerators();
 const minutes = ((performance.now() - began) / 60_000).toFixed(1);
 
-// A single part is for looking. The file is of one run, so that its figures can be compared.
+// Only a full run is written, so that all figures in the file are comparable.
 if (chosen.length === 0) {
   const text = `# Results of the bench
 
-Written by \`npm run bench\`, in ${minutes} minutes. Only ratios say something beyond this machine: their two sides were measured in turns,
-and each figure is the median of several rounds, with the lowest and the highest in parentheses.
+Written by \`npm run bench\`, in ${minutes} minutes. Only the ratios carry over to other machines: both sides were measured in alternation.
+Each figure is the median of several rounds, with the lowest and highest in parentheses.
 
 ${header.join('\n')}
 

@@ -7,7 +7,7 @@ import { createTokens } from '../src/server/auth/sessions/tokens.ts';
 import { openSqlite } from '../src/server/db/sqlite.ts';
 import { secrets, temporaryFolder } from '../e2e/support/server.ts';
 
-export const PASSWORD = 'the password of everybody in here';
+export const PASSWORD = 'the password of every account here';
 const DAY = 24 * 60 * 60_000;
 
 const tokens = createTokens({
@@ -19,11 +19,11 @@ const tokens = createTokens({
 export interface SeededSession {
   id: string;
   userId: string;
-  /** When its first refresh token was issued, as a NumericDate. */
+  /** Of its first refresh token, as a NumericDate. */
   issuedAt: number;
 }
 
-/** Creates a folder with a database for a server: `count` accounts, each with one session that has just started. */
+/** Creates a folder with a database of `count` accounts, each with one new session. */
 export async function population(count: number, passwordHash = 'x') {
   const folder = await temporaryFolder();
   return {
@@ -59,7 +59,7 @@ function populate(folder: string, count: number, passwordHash: string): SeededSe
   return sessions;
 }
 
-/** Takes back every rotation, so that the refresh tokens of a database are good for another one. The server may be running. */
+/** Undoes every rotation, so that all refresh tokens can be used again. The server may be running. */
 export function rewind(folder: string): void {
   const database = new Database(join(folder, 'data/latchkey.db'));
   database
@@ -70,17 +70,17 @@ export function rewind(folder: string): void {
 
 export const emailOf = (number: number): string => `person${number}@example.com`;
 
-/** The refresh token that was issued with the session. Another one, of a minute later, would be that of a second holder. */
+/** The refresh token issued with the session. One issued a minute later would count as a second holder. */
 export const refreshTokenOf = ({ id, userId, issuedAt }: SeededSession): string =>
   tokens.signRefresh({ sub: userId, sid: id, gen: 1, iat: issuedAt, exp: issuedAt + (7 * DAY) / 1000 });
 
-/** An access token that came with it, and is issued now. @param lifetimeSeconds negative for an expired token */
+/** @param lifetimeSeconds negative for an expired token */
 export function accessTokenOf({ id, userId, issuedAt }: SeededSession, lifetimeSeconds = 900): string {
   const iat = Date.now() / 1000;
   return tokens.signAccess({ sub: userId, sid: id, gen: 1, gat: issuedAt, iat, exp: iat + lifetimeSeconds });
 }
 
-/** Hashes a password like the server. @param cost the server's BCRYPT_COST */
+/** Hashes a password as the server does. */
 export async function hashOf(password: string, cost: number): Promise<string> {
   const passwords = createPasswords({ cost, threads: 1, onMalformedHash: () => {} });
   const result = await passwords.hash(password);

@@ -1,16 +1,14 @@
 import type { Summary } from './statistics.ts';
 
-/** One measurement, as it is printed. */
 export interface Row {
   what: string;
-  /** The median, with the lowest and the highest round in parentheses. */
+  /** The median, with the lowest and highest round in parentheses. */
   reached: string;
   aim?: string;
-  /** What it was computed from. These depend on the machine; ratios do not. */
+  /** The underlying figures. Unlike ratios, they depend on the machine. */
   figures?: string;
 }
 
-/** Measures one subject. */
 export type Part = () => Promise<Row[]>;
 
 export function round(number: number, digits = 0): string {
@@ -30,7 +28,7 @@ export const kilobytes = (bytes: number): string => `${round(bytes / 1024, 1)} K
 
 const COLUMNS = ['measured', 'reached', 'aim', 'figures'] as const;
 
-/** A Markdown table, its columns padded as the formatter pads them. */
+/** A Markdown table, padded as the formatter would. */
 export function toTable(rows: readonly Row[]): string {
   const lines = [COLUMNS, ...rows.map(({ what, reached, aim = '', figures = '' }) => [what, reached, aim, figures])];
   const widths = COLUMNS.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));

@@ -24,13 +24,13 @@ export function summarize(numbers: readonly number[]): Summary {
   return { median: median ?? Number.NaN, min: sorted[0] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN };
 }
 
-/** Ratios of what was measured in the same round, so that work elsewhere on the machine meets both sides alike. */
+/** Ratios within the same round, so that other work on the machine affects both sides alike. */
 export const ratios = (numerators: readonly number[], denominators: readonly number[]): Summary =>
   summarize(numerators.map((numerator, round) => numerator / (denominators[round] ?? Number.NaN)));
 
 /**
  * Measures several sides in turns.
- * @param options.warmUp rounds whose results are thrown away
+ * @param options.warmUp number of discarded rounds
  * @returns the results of each side, by round
  */
 export async function interleave<Side extends string, Result>(
@@ -40,7 +40,7 @@ export async function interleave<Side extends string, Result>(
   const names = Object.keys(sides) as Side[];
   const results = Object.fromEntries(names.map((name) => [name, [] as Result[]])) as Record<Side, Result[]>;
   for (let round = -warmUp; round < rounds; round++)
-    // Every other round goes backwards, so that no side always follows the same one.
+    // Every other round is reversed, so that no side always follows the same one.
     for (const name of round % 2 === 0 ? names : names.toReversed()) {
       const result = await sides[name]();
       if (round >= 0) results[name].push(result);

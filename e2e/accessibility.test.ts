@@ -7,7 +7,7 @@ import { visitor } from './support/visitor.ts';
 
 const WIDTHS = { narrow: 320, wide: 1280 };
 
-/** Expects the open page to satisfy axe in light and dark, narrow and wide, and never to scroll sideways. */
+/** Runs axe on the open page in light and dark, narrow and wide, and checks that it never scrolls sideways. */
 async function expectAccessible(page: Page, name: string): Promise<void> {
   for (const colorScheme of ['light', 'dark'] as const)
     for (const [width, pixels] of Object.entries(WIDTHS)) {
@@ -84,7 +84,7 @@ describe('accessibility', () => {
     await seesDashboardOf(page, ada);
   });
 
-  it('passes axe where a page could not be downloaded', async () => {
+  it('passes axe when a page could not be downloaded', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url, { reducedMotion: 'reduce' });
     const page = await browser.tab();

@@ -9,7 +9,7 @@ import { visitor } from './support/visitor.ts';
 import { wireTo } from './support/wire.ts';
 
 describe('two tabs', () => {
-  it('that refresh with the same cookie and are answered in reverse order both go on', async () => {
+  it('that refresh with the same cookie and get responses in reverse order both stay logged in', async () => {
     await using server = await startProduct();
     await using wire = await wireTo(server);
     await using browser = await visitor(wire.url);
@@ -22,14 +22,14 @@ describe('two tabs', () => {
     await first.reload();
     await early.here;
     await second.goto('/dashboard');
-    // With a cookie too: the one that it sent is no longer the current one.
+    // With a cookie too, because the one it sent is no longer current.
     expect((await late.here).headers['set-cookie']).toHaveLength(1);
     late.deliver();
     await seesDashboardOf(second, ada);
     early.deliver();
     await seesDashboardOf(first, ada);
 
-    // Whichever came last, the cookie in the jar is good for the next refresh.
+    // Whichever came last, the stored cookie works for the next refresh.
     const [session] = sessionsOf(server);
     const cookie = await refreshTokenOf(browser.context);
     expect(generationOf(cookie!)).toBe(session!.generation);

@@ -22,7 +22,7 @@ describe('the dashboard', () => {
     await using browser = await visitor(server.url);
     const tokens = collectTokens(browser.context);
     const page = await browser.tab();
-    // Without the event stream, whose reconnection might refresh first.
+    // Without the event stream, which might refresh first.
     browser.expectFault(/ERR_CONNECTION_REFUSED/);
     await page.route('**/auth.sessionEvents*', (route) => route.abort('connectionrefused'));
     await register(page, ada);
@@ -38,7 +38,7 @@ describe('the dashboard', () => {
     await page.getByRole('listitem').filter({ hasText: 'Refreshed, from generation 1 to 2.' }).waitFor();
   });
 
-  it('says so when a call fails', async () => {
+  it('shows that a call failed', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();

@@ -12,7 +12,7 @@ function ignoreToolMessages(browser: Visitor): void {
   browser.expectFault(/^console (debug|info): (\[vite\]|%cDownload the React DevTools)/);
 }
 
-/** A free port. A server that restarts must come back on the same one, so it cannot be 0. */
+/** Not 0, because a restarted server must come back on the same port. */
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => {
@@ -57,7 +57,7 @@ describe('npm run dev', () => {
     expect(browser.calls('auth.refresh')).toBeGreaterThanOrEqual(1);
   });
 
-  it('applies changes to client and server without logging anybody out', async () => {
+  it('applies changes to client and server without logging anyone out', async () => {
     await using project = await copyOfTheProject();
     await using server = await startDevelopment({
       project: project.folder,

@@ -6,7 +6,7 @@ import { ada, fillIn, register, seesDashboardOf, seesLogin, sendLogin } from './
 import { startProduct } from './support/server.ts';
 import { visitor } from './support/visitor.ts';
 
-/** With everything that the browser fetches, gzipped. If a change needs more, move what it needs out of the first visit. */
+/** Everything that the browser fetches, gzipped. To stay below it, move code out of the first visit. */
 const FIRST_VISIT_MAX_BYTES = 130_000;
 
 /** Bytes of each file that a visit to `path` downloads, gzipped. */
@@ -31,7 +31,7 @@ describe('a first visit', () => {
     await seesLogin(page);
     const total = Object.values(downloads).reduce((sum, bytes) => sum + bytes, 0);
     expect(total).toBeLessThan(FIRST_VISIT_MAX_BYTES);
-    // All named by the page itself, so that none waits for another.
+    // All referenced by the page itself, so that none waits for another.
     const named = await (await page.request.get('/login')).text();
     const scripts = Object.keys(downloads).filter((path) => path.endsWith('.js'));
     expect(scripts.length).toBeGreaterThan(0);
@@ -46,7 +46,7 @@ describe('a first visit', () => {
     const fresh = await other.tab();
     await fresh.goto('/login');
     await seesLogin(fresh);
-    // The login waits for the page, which must therefore have been asked for before.
+    // The login waits for the page, which must have been requested before.
     const loaded = fresh.waitForEvent('requestfinished', (request) => isDashboard(new URL(request.url())));
     await fresh.route('**/trpc/auth.login', async (route) => {
       await loaded;
@@ -74,7 +74,7 @@ describe('a first visit', () => {
 });
 
 describe('a page that cannot be downloaded', () => {
-  it('says so, and is there again after a reload', async () => {
+  it('shows an error, and works after a reload', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();
@@ -95,7 +95,7 @@ describe('a page that cannot be downloaded', () => {
 });
 
 describe('logging out', () => {
-  it('shows the login page without a network, on a page that has not shown it before', async () => {
+  it('shows the login page offline, even if this page has never shown it', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();

@@ -8,7 +8,7 @@ import { ada, register, seesDashboardOf, seesLogin, type Person } from './suppor
 import { startProduct, type RunningServer } from './support/server.ts';
 import { visitor, type Visitor } from './support/visitor.ts';
 
-/** The attacker, who wants people to be logged in to her account. Her password contains the `=` that a text/plain form needs. */
+/** The attacker, who wants to log people in to her own account. Her password contains the `=` that a text/plain form needs. */
 const mallory: Person = { username: 'mallory', email: 'mallory@example.com', password: 'two and two=five, they say' };
 const credentials = { email: mallory.email, password: mallory.password };
 
@@ -36,7 +36,7 @@ async function visit(page: Page, site: ForeignSite, { host, sandboxed }: (typeof
   return frame!;
 }
 
-/** Everything that an attack could change: the sessions in the database and the cookies in the browser. */
+/** What an attack could change: the sessions in the database and the cookies in the browser. */
 async function stateOf(server: RunningServer, { context }: Visitor) {
   return { sessions: sessionsOf(server), cookies: await context.cookies() };
 }
@@ -306,7 +306,7 @@ describe('a page of another origin', () => {
     }
   });
 
-  it('gets no reference to a window of the app, whichever opens the other', async () => {
+  it('gets no reference to a window of the app, whichever opened the other', async () => {
     await using server = await startProduct();
     await using site = await foreignSite();
     await using browser = await visitorOfBoth(server, site);

@@ -11,7 +11,7 @@ import { wireTo } from './support/wire.ts';
 
 const isRefresh = (request: Request) => request.url().endsWith('auth.refresh');
 
-/** From now on the tab receives no message, neither of another tab nor of the server. */
+/** From now on the tab receives no messages, from other tabs or the server. */
 async function deafen(page: Page, browser: Visitor): Promise<void> {
   browser.expectFault(/ERR_CONNECTION_REFUSED/);
   await page.route('**/auth.sessionEvents*', (route) => route.abort('connectionrefused'));
@@ -21,7 +21,7 @@ async function deafen(page: Page, browser: Visitor): Promise<void> {
 }
 
 describe('a frozen tab', () => {
-  it('whose token, and several after it, expired meanwhile goes on as if nothing had happened', async () => {
+  it('whose token, and several after it, expired meanwhile continues as if nothing had happened', async () => {
     await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
     await using browser = await visitorWithFreezer(server.url);
     // The reload at the end aborts what is in flight.
@@ -42,7 +42,7 @@ describe('a frozen tab', () => {
     expect(sessionsOf(server).at(-1)).toMatchObject({ end_reason: null });
   });
 
-  it('that was in the middle of a refresh does not keep the others from theirs, and goes on when thawed', async () => {
+  it('that was in mid-refresh does not block others from refreshing, and continues when thawed', async () => {
     await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
     await using wire = await wireTo(server);
     await using browser = await visitorWithFreezer(wire.url);
@@ -69,7 +69,7 @@ describe('a frozen tab', () => {
   });
 
   it.each(['hears', 'does not hear'])(
-    'that %s of a logout in another shows nothing of the person as soon as it is thawed',
+    'that %s about a logout in another tab shows no personal data once thawed',
     async (how) => {
       await using server = await startProduct();
       await using browser = await visitorWithFreezer(server.url);
@@ -87,7 +87,7 @@ describe('a frozen tab', () => {
   );
 
   it.each(['hears', 'does not hear'])(
-    'that %s of a login of somebody else in another shows theirs, and nothing of the first person',
+    'that %s about another user logging in elsewhere shows their page, and nothing of the first user',
     async (how) => {
       await using server = await startProduct();
       await createAccount(server, grace);

@@ -10,7 +10,7 @@ import { watchPages } from './support/witness.ts';
 import { wireTo } from './support/wire.ts';
 
 describe('a logout', () => {
-  it('holds when the answer to a refresh arrives afterwards', async () => {
+  it('stays effective when the response to a refresh arrives afterwards', async () => {
     await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
     await using wire = await wireTo(server);
     await using browser = await visitor(wire.url);
@@ -31,7 +31,7 @@ describe('a logout', () => {
     expect(sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: 'revoked' }]);
   });
 
-  it('holds against a tab that refreshes and does not hear of it', async () => {
+  it('stays effective in a tab that refreshes without hearing of it', async () => {
     await using server = await startProduct();
     await using wire = await wireTo(server);
     await using browser = await visitor(wire.url);

@@ -16,7 +16,7 @@ async function endSession(server: { url: string }, browser: Visitor): Promise<vo
 }
 
 describe('leaving', () => {
-  it('leads to the login page after a logout, and nothing brings the dashboard back', async () => {
+  it('leads to the login page, and nothing brings the dashboard back', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();
@@ -34,7 +34,7 @@ describe('leaving', () => {
     expect(await sights()).not.toContainEqual(expect.objectContaining({ heading: 'Dashboard' }));
   });
 
-  it('logs out somebody who is gone before the server has been told', async () => {
+  it('logs out somebody who closes the page before the server is notified', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();
@@ -46,16 +46,16 @@ describe('leaving', () => {
     await page.getByRole('button', { name: 'Log out' }).click();
     await lost;
 
-    const told = page.waitForResponse(/auth\.logout/);
+    const notified = page.waitForResponse(/auth\.logout/);
     await page.goto('/dashboard');
     await seesLogin(page);
-    expect((await told).status()).toBe(200);
+    expect((await notified).status()).toBe(200);
     const cookie = cookies.map(({ name, value }) => `${name}=${value}`).join('; ');
     const refresh = await call(server, 'auth.refresh', { headers: { cookie } });
     expect(await refresh.json()).toMatchObject({ error: { data: { failure: { reason: 'revoked' } } } });
   });
 
-  it('leaves nothing of a person on the screen or in the browser who logs out while the server is down', async () => {
+  it('leaves no personal data on screen or in the browser if the server is down', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();
@@ -75,7 +75,7 @@ describe('leaving', () => {
     expect([ada.username, ada.email].filter((text) => left.includes(text))).toEqual([]);
   });
 
-  it('shows nothing of a person with the Back button after a logout', async () => {
+  it('shows no personal data through the Back button', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();
@@ -95,7 +95,7 @@ describe('leaving', () => {
     expect((await sights()).slice(before)).not.toContainEqual(expect.objectContaining({ heading: 'Dashboard' }));
   });
 
-  it('shows the login page at the next call if nothing else tells the page that the session has ended', async () => {
+  it('shows the login page on the next call if nothing else reports that the session has ended', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();
@@ -114,7 +114,7 @@ describe('leaving', () => {
     await seesDashboardOf(page, ada);
   });
 
-  it('asks for the password, and says why, if the session ended while the page was closed', async () => {
+  it('asks for the password, and explains why, if the session ended while the page was closed', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();
@@ -148,7 +148,7 @@ describe('leaving', () => {
     await seesDashboardOf(page, ada);
   });
 
-  it('lets the next person at the same screen see only their own page', async () => {
+  it('shows the next user of the same screen only their own page', async () => {
     await using server = await startProduct();
     await createAccount(server, grace);
     await using browser = await visitor(server.url);

@@ -8,7 +8,7 @@ import { wireTo } from './support/wire.ts';
 
 const isRefresh = (request: { url(): string }) => request.url().endsWith('auth.refresh');
 
-describe('a refresh whose answer is lost', () => {
+describe('a refresh whose response is lost', () => {
   it.each(['once', 'three times in a row'])('%s, after the server has rotated, logs nobody out', async (often) => {
     await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
     await using wire = await wireTo(server);
@@ -34,7 +34,7 @@ describe('a refresh whose answer is lost', () => {
       await seesDashboardOf(page, ada);
     }
 
-    // The page tries again by itself, with the old cookie.
+    // The page retries on its own, with the old cookie.
     expect((await next.here).statusCode).toBe(200);
     expect(sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: null }]);
     const answered = page.waitForEvent('requestfinished', isRefresh);
@@ -46,7 +46,7 @@ describe('a refresh whose answer is lost', () => {
     expect(sessionsOf(server)).toMatchObject([{ end_reason: null }]);
   });
 
-  it('because the page is reloaded again and again logs nobody out', async () => {
+  it('because the page is reloaded repeatedly logs nobody out', async () => {
     await using server = await startProduct();
     await using wire = await wireTo(server);
     await using browser = await visitor(wire.url);
@@ -63,7 +63,7 @@ describe('a refresh whose answer is lost', () => {
       expect(await refreshTokenOf(browser.context)).toBe(cookie);
     }
     await page.reload();
-    // Too late: the pages that asked are gone.
+    // Too late: the requesting pages are gone.
     for (const answer of answers) answer.deliver();
     await seesDashboardOf(page, ada);
     expect(sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: null }]);

@@ -9,7 +9,7 @@ import { collectTokens, expired, mostWithin } from './support/tokens.ts';
 import { visitor } from './support/visitor.ts';
 
 describe('five tabs', () => {
-  it('whose token expires at once make at most one refresh each, and all go on', async () => {
+  it('whose tokens expire together make at most one refresh each and stay logged in', async () => {
     await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
     await using browser = await visitor(server.url);
     browser.expectFault(/401.*auth\.me/);
@@ -30,20 +30,20 @@ describe('five tabs', () => {
     expect(sessionsOf(server)).toMatchObject([{ end_reason: null }]);
   });
 
-  it('are all signed out by a logout in one, and show nothing of the person any more', async () => {
+  it('are all logged out by a logout in one, and show no personal data', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const tabs = await fiveTabs(browser, ada);
     await tabs[2].getByRole('button', { name: 'Log out' }).click();
     for (const tab of tabs) {
       await seesLogin(tab);
-      // Told by the tab: the server would only say that the session was ended.
+      // From the tab: the server would only report that the session was ended.
       await tab.getByRole('status').getByText('You have logged out.').waitFor();
       expect(await tracesOf(tab, ada)).toEqual([]);
     }
   });
 
-  it('all show somebody else who logs in in one, and nothing of the first person', async () => {
+  it('all show the user who logs in in one, and nothing of the previous user', async () => {
     await using server = await startProduct();
     await createAccount(server, grace);
     await using browser = await visitor(server.url);

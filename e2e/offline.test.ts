@@ -10,7 +10,7 @@ import { wireTo } from './support/wire.ts';
 const isRefresh = (request: Request) => request.url().endsWith('auth.refresh');
 const unreachable = (page: Page) => page.getByText('Having trouble connecting.');
 
-/** From now on pages are served as from a cache: without a network they still load, but calls fail. */
+/** From now on pages load as if from a cache, even offline, while calls fail. */
 async function keepPages({ context }: Visitor, { url }: RunningServer): Promise<void> {
   const pages = new RegExp(`^${url}/(?!trpc/)`);
   await context.route(pages, async (route) => {
@@ -22,8 +22,8 @@ async function keepPages({ context }: Visitor, { url }: RunningServer): Promise<
   });
 }
 
-describe('without a network', () => {
-  it('a page keeps what it shows, says so, and goes on by itself', async () => {
+describe('offline', () => {
+  it('a page keeps its content, shows that it is offline, and recovers on its own', async () => {
     await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
     await using wire = await wireTo(server);
     await using browser = await visitor(wire.url);
@@ -41,7 +41,7 @@ describe('without a network', () => {
     await unreachable(page).waitFor();
     await seesDashboardOf(page, ada);
 
-    // Nothing is sent until there is a network, not even when the button is pressed.
+    // Nothing is sent while offline, not even when the button is pressed.
     for (let presses = 0; presses < 3; presses++) await page.getByRole('button', { name: 'Try again' }).click();
     // A refresh would have been requested before this.
     await page.evaluate(() => fetch('/healthz').catch(() => {}));
@@ -56,7 +56,7 @@ describe('without a network', () => {
     expect(mostWithin(900, tokens)).toBe(1);
   });
 
-  it('a logout takes effect at once, holds over a reload, and is sent to the server later', async () => {
+  it('a logout takes effect immediately, survives a reload, and reaches the server later', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     browser.expectFault(/ERR_INTERNET_DISCONNECTED/);
@@ -87,15 +87,15 @@ describe('without a network', () => {
     expect(browser.calls('auth.refresh')).toBe(refreshes);
     expect(sessionsOf(server)).toMatchObject([{ end_reason: null }]);
 
-    const told = browser.context.waitForEvent('response', (response) => response.url().includes('auth.logout'));
+    const notified = browser.context.waitForEvent('response', (response) => response.url().includes('auth.logout'));
     await browser.context.setOffline(false);
-    expect((await told).status()).toBe(200);
+    expect((await notified).status()).toBe(200);
     expect(sessionsOf(server)).toMatchObject([{ end_reason: 'revoked' }]);
     const me = await fetch(`${server.url}/trpc/auth.me`, { headers: { authorization: `Bearer ${tokens[0]!}` } });
     expect(await me.json()).toMatchObject({
       error: { data: { failure: { code: 'session_ended', reason: 'revoked' } } },
     });
-    // A logout that is sent once more is aborted by the reload.
+    // The reload aborts a retried logout.
     browser.expectFault(/auth\.logout: net::ERR_ABORTED/);
     await page.reload();
     await seesLogin(page);

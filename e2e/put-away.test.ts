@@ -32,7 +32,7 @@ async function countChannels(page: Page): Promise<() => Promise<number>> {
 }
 
 describe('a page in the back/forward cache', () => {
-  it('lets go of its stream and its channel, and takes them up again', async () => {
+  it('closes its stream and channel, and reopens them when restored', async () => {
     await using server = await startProduct();
     await createAccount(server, ada);
     await using browser = await visitorWithFreezer(server.url);
@@ -58,7 +58,7 @@ describe('a page in the back/forward cache', () => {
     await seesDashboardOf(page, ada);
   });
 
-  it('gives up a refresh, and asks again when it is restored', async () => {
+  it('abandons a refresh, and retries it when restored', async () => {
     await using server = await startProduct();
     await using wire = await wireTo(server);
     await using browser = await visitorWithFreezer(wire.url);
@@ -81,7 +81,7 @@ describe('a page in the back/forward cache', () => {
     expect(sessionsOf(server).at(-1)).toMatchObject({ end_reason: null });
   });
 
-  it('goes on as if nothing had happened if it is restored after its token has expired', async () => {
+  it('continues as if nothing had happened if its token expires meanwhile', async () => {
     await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
     await createAccount(server, ada);
     await using browser = await visitorWithFreezer(server.url);
@@ -102,11 +102,11 @@ describe('a page in the back/forward cache', () => {
     await seesDashboardOf(page, ada);
   });
 
-  it('shows nothing of a person who logged out meanwhile when it is restored', async () => {
+  it('shows no personal data when restored after a logout', async () => {
     await using server = await startProduct();
     await using browser = await visitorWithFreezer(server.url);
     const [first, second] = await twoTabs(server, browser, ada);
-    // Nor does the server tell it.
+    // Nor does it learn from the server.
     browser.expectFault(/ERR_CONNECTION_REFUSED/);
     await second.route('**/auth.sessionEvents*', (route) => route.abort('connectionrefused'));
     await putAway(second);
@@ -121,7 +121,7 @@ describe('a page in the back/forward cache', () => {
     await seesDashboardOf(first, ada);
   });
 
-  it('shows the page of somebody else who logged in meanwhile, and nothing of the first person', async () => {
+  it('shows the page of another user who logged in meanwhile, and nothing of the first', async () => {
     await using server = await startProduct();
     await createAccount(server, grace);
     await using browser = await visitorWithFreezer(server.url);
@@ -130,7 +130,7 @@ describe('a page in the back/forward cache', () => {
     await logOut(first);
     await sendLogin(first, grace);
     await seesDashboardOf(first, grace);
-    // Thawed, it is replaced at once, before it could be told that it is shown again.
+    // Once thawed it is replaced immediately, before `pageshow`.
     await thaw(second);
     await second.getByText(ada.email).waitFor({ state: 'detached' });
     expect(await tracesOf(second, ada)).toEqual([]);

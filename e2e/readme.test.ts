@@ -34,7 +34,7 @@ async function addNote(page: Page, text: string): Promise<void> {
 const notesOn = (page: Page) => page.getByRole('listitem').allTextContents();
 
 describe('the README example', () => {
-  it('has procedures and a page that work as printed, also when a token expires', async () => {
+  it('has procedures and a page that work as printed, even when a token expires', async () => {
     await using project = await copyOfTheProject();
     await followReadme(project.folder);
     await runPackage(project.folder, 'typescript/bin/tsc', '-p', '.');
@@ -61,7 +61,7 @@ describe('the README example', () => {
     expect(await notesOn(page)).toEqual(['milk', 'bread', 'sugar']);
   });
 
-  it('runs a mutation once when its token is refused, and reports one without a network', async () => {
+  it('runs a mutation once when its token is refused, and reports one that fails offline', async () => {
     await using project = await copyOfTheProject();
     await followReadme(project.folder);
     await buildClient(project.folder);
@@ -100,7 +100,7 @@ describe('the README example', () => {
     await page.getByRole('listitem').filter({ hasText: 'bread' }).waitFor();
     expect(await notesOn(page)).toEqual(['milk', 'bread']);
 
-    // Offline it fails and says so, rather than being sent at some later time.
+    // Offline it fails visibly, instead of being sent at some later time.
     browser.expectFault(/ERR_INTERNET_DISCONNECTED/);
     await browser.context.setOffline(true);
     await addNote(page, 'sugar');

@@ -5,7 +5,7 @@ import { ada, register, seesDashboardOf } from './support/people.ts';
 import { startProduct } from './support/server.ts';
 import { visitor } from './support/visitor.ts';
 
-/** Text that an attacker wants to be run. Each sets `window.ran` if it is. */
+/** Text that an attacker wants to run. Each sets `window.ran` if it does. */
 const texts = [
   '<script>ran=1</script>',
   '<img src=x onerror=ran=1>',
@@ -36,7 +36,7 @@ interface Injected {
 }
 
 describe('injected script', () => {
-  it('is not run from a response of the API that a browser shows', async () => {
+  it('does not run from an API response that a browser displays', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();
@@ -82,7 +82,7 @@ describe('injected script', () => {
     }
   });
 
-  it('runs, loads and sends nothing where it gets into the page as markup', async () => {
+  it('runs, loads and sends nothing if it gets into the page as markup', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();
@@ -115,7 +115,7 @@ describe('injected script', () => {
     expect(await hasRun(page)).toBe(false);
   });
 
-  it('cannot be turned from a string into markup or code by the scripts of the app', async () => {
+  it('cannot be turned into markup or code by the scripts of the app', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();

@@ -81,7 +81,7 @@ describe('browser storage', () => {
     await page.reload();
     await seesDashboardOf(page, ada);
     const stored = await storedBy(page);
-    // Proves that the storage was searched: the marker that tells a known browser from a first visit is found. It may hold
+    // Proves that the storage was searched: the marker that distinguishes a known browser from a first visit is found. It may hold
     // the ids of session and user, which are random.
     expect(stored).toContain(result.data.session.id);
     const { username, email } = result.data.user;

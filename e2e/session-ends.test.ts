@@ -10,7 +10,7 @@ describe('the end of a session on the server', () => {
   it.each([
     ['it was revoked', "end_reason = 'revoked', ended_at = 1", 'You have been logged out. Please log in again.'],
     [
-      'it has lasted its time',
+      'it has reached its maximum age',
       'expires_at = 1',
       'You were away for a while, so we logged you out. Please log in again.',
     ],
@@ -28,7 +28,7 @@ describe('the end of a session on the server', () => {
     }
   });
 
-  it('is told to all tabs by the next call of one if nothing else tells them', async () => {
+  it('reaches all tabs through the next call of one, if nothing else reports it', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     await browser.context.route('**/auth.sessionEvents*', (route) => route.abort('connectionrefused'));

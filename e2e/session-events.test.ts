@@ -15,7 +15,7 @@ async function listening(browser: Visitor, page: Page): Promise<void> {
 }
 
 describe("the server's events", () => {
-  it('show the login page with the reason in every tab when the session has ended, and nobody clicks', async () => {
+  it('show the login page with the reason in every tab when the session ends, without a click', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const tabs = [await browser.tab(), await browser.tab(), await browser.tab()] as const;
@@ -32,7 +32,7 @@ describe("the server's events", () => {
     }
   });
 
-  it('are received by visible tabs only; a hidden one hears from them that the session has ended', async () => {
+  it('reach only visible tabs, from which hidden ones learn that the session has ended', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const first = await browser.tab();
@@ -51,7 +51,7 @@ describe("the server's events", () => {
     expect(browser.calls('auth.sessionEvents')).toBe(2);
   });
 
-  it('show in every tab what has changed about the person', async () => {
+  it('update the user in every tab', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const first = await browser.tab();
@@ -64,7 +64,7 @@ describe("the server's events", () => {
     for (const tab of [first, second]) await tab.getByText('Welcome, Countess!').waitFor();
   });
 
-  it('go on when the token expires', async () => {
+  it('continue when the token expires', async () => {
     await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '2s' } });
     await using browser = await visitor(server.url);
     const page = await browser.tab();
@@ -75,7 +75,7 @@ describe("the server's events", () => {
     await page.getByText('Welcome, Countess!').waitFor();
   });
 
-  it('go on when the server is restarted', async () => {
+  it('continue when the server is restarted', async () => {
     await using before = await startProduct();
     await using browser = await visitor(before.url);
     // Requests fail while the server is down.
@@ -90,7 +90,7 @@ describe("the server's events", () => {
     await seesLogin(page);
   });
 
-  it('need no marker: whoever has the cookie is logged in', async () => {
+  it('need no marker: the cookie alone keeps the user logged in', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();

@@ -6,7 +6,7 @@ import { startProduct, type RunningServer } from './support/server.ts';
 import { visitor, type Visitor } from './support/visitor.ts';
 
 /*
- * The app is one host of a domain; an attacker controls another and wants people to be logged in to Grace's account. To the
+ * The app is one host of a domain; an attacker controls another and wants to log people in to Grace's account. To the
  * browser both hosts are one site, and either can set cookies for the whole domain (RFC 6265, section 8.6).
  */
 const DOMAIN = 'shop.localhost';
@@ -19,7 +19,7 @@ async function tokenOf(server: RunningServer, { email, password }: typeof grace)
   return token!;
 }
 
-/** Every cookie that could pass for ours. One with a longer path is sent before ours. */
+/** Every cookie that could pass for ours. Longer paths are sent first. */
 function tossed(token: string, path: '/' | '/trpc'): string[] {
   const everywhere = `Domain=${DOMAIN}; Path=${path}; Secure`;
   return [
@@ -47,7 +47,7 @@ async function visitSibling(browser: Visitor, sibling: ForeignSite, cookies: str
 }
 
 describe('another host of the domain', () => {
-  it('cannot replace the session of a person', async () => {
+  it('cannot replace a session', async () => {
     await using server = await startProduct();
     await createAccount(server, grace);
     const cookies = tossed(await tokenOf(server, grace), '/trpc');
@@ -61,7 +61,7 @@ describe('another host of the domain', () => {
     expect(own).toMatchObject({ domain: `app.${DOMAIN}`, httpOnly: true });
 
     await visitSibling(browser, sibling, cookies);
-    // The browser accepted the cookies that it allows, and sends them along.
+    // The browser accepted and sends the cookies that it allows.
     const names = (await sent()).map(({ name }) => name);
     expect(names).toEqual(expect.arrayContaining(['refreshToken', '__Secure-refreshToken', `\u00a0${NAME}`]));
     expect(await sent()).toContainEqual(own);

@@ -61,7 +61,7 @@ describe('signing in', () => {
     await seesDashboardOf(page, ada);
   });
 
-  it('answers a wrong password and an unknown email alike, then accepts the right password', async () => {
+  it('responds alike to a wrong password and an unknown email, then accepts the right password', async () => {
     await using server = await startProduct();
     await createAccount(server, ada);
     await using browser = await visitor(server.url);
@@ -140,7 +140,7 @@ describe('signing in', () => {
     await seesDashboardOf(page, ada);
   });
 
-  it('shows at its field that the server refuses a common password', async () => {
+  it('shows the refusal of a common password at its field', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     browser.expectFault(/400.*auth\.register/);

@@ -7,7 +7,7 @@ import { visitor } from './support/visitor.ts';
 import { watchPages } from './support/witness.ts';
 
 describe('staying logged in', () => {
-  it('works while tokens expire again and again, and nobody notices', async () => {
+  it('works unnoticed while tokens expire repeatedly', async () => {
     await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
     await using browser = await visitor(server.url);
     const tokens = collectTokens(browser.context);
@@ -33,7 +33,7 @@ describe('staying logged in', () => {
     expect(await sights()).toEqual(shown);
   });
 
-  it('renews a token that the server refuses early, and sends the call again', async () => {
+  it('renews a token that the server refuses early, and retries the call', async () => {
     await using first = await startProduct();
     await using browser = await visitor(first.url);
     const page = await browser.tab();
@@ -76,7 +76,7 @@ describe('staying logged in', () => {
     }
   });
 
-  it('leads past the pages for guests, with no flash of them', async () => {
+  it('skips the guest pages, with no flash of them', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();
@@ -89,7 +89,7 @@ describe('staying logged in', () => {
     }
   });
 
-  it('works over a restart of the server', async () => {
+  it('survives a restart of the server', async () => {
     await using first = await startProduct();
     await using browser = await visitor(first.url);
     const page = await browser.tab();
@@ -103,7 +103,7 @@ describe('staying logged in', () => {
     expect(second.port).toBe(first.port);
   });
 
-  it('says so if the server cannot be reached at load, and goes on when it can', async () => {
+  it('shows when the server is unreachable on load, and continues once it is back', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();
@@ -115,7 +115,7 @@ describe('staying logged in', () => {
     await page.reload();
     await page.getByText('We cannot reach the server.').waitFor();
     await page.unroute('**/trpc/**');
-    // By itself.
+    // On its own.
     await seesDashboardOf(page, ada);
     expect(await sights()).toEqual([
       { path: '/dashboard', heading: 'No connection' },
@@ -123,7 +123,7 @@ describe('staying logged in', () => {
     ]);
   });
 
-  it('keeps what an open page shows while the server is down, and goes on afterwards', async () => {
+  it('keeps the content of an open page while the server is down, and continues afterwards', async () => {
     await using first = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
     await using browser = await visitor(first.url);
     const tokens = collectTokens(browser.context);
@@ -150,7 +150,7 @@ describe('staying logged in', () => {
     expect(second.port).toBe(first.port);
   });
 
-  it('says so if the server is down for a login, which works afterwards', async () => {
+  it('shows when the server is down during a login, which works afterwards', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const page = await browser.tab();
@@ -189,7 +189,7 @@ describe('staying logged in', () => {
     expect(await page.evaluate(() => document.cookie)).toBe('');
   });
 
-  it('works over closing the browser', async () => {
+  it('survives closing the browser', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     await register(await browser.tab(), ada);

@@ -17,7 +17,7 @@ describe('tabs', () => {
     await seesDashboardOf(second, ada);
   });
 
-  it('that show the login page are logged in by a login in one', async () => {
+  it('showing the login page are all logged in by a login in one', async () => {
     await using server = await startProduct();
     await createAccount(server, ada);
     await using browser = await visitor(server.url);
@@ -47,7 +47,7 @@ describe('tabs', () => {
     }
   });
 
-  it('all show somebody else who logs in in one', async () => {
+  it('all show another user who logs in in one', async () => {
     await using server = await startProduct();
     await createAccount(server, grace);
     await using browser = await visitor(server.url);
@@ -91,7 +91,7 @@ describe('tabs', () => {
     expect(mostWithin(900, tokens)).toBeLessThanOrEqual(tabs.length);
   });
 
-  it('that are loaded at once with the same cookie are all logged in', async () => {
+  it('loaded concurrently with the same cookie are all logged in', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const first = await browser.tab();
@@ -106,7 +106,7 @@ describe('tabs', () => {
 });
 
 describe('a tab of Ada while somebody else logs in elsewhere', () => {
-  /** Whose token each request of the tab carried, and where a new document began. */
+  /** The owner of the token on each request of the tab, and where each document began. */
   function journal(page: Page): string[] {
     const entries: string[] = [];
     page.on('request', (request) => {
@@ -117,7 +117,7 @@ describe('a tab of Ada while somebody else logs in elsewhere', () => {
     return entries;
   }
 
-  /** Logs in past the page of the tab, as another program of this browser would. */
+  /** Logs in without involving the page, as another program in this browser would. */
   async function logInBehindItsBack(page: Page, { email, password }: Person): Promise<void> {
     const status = await page.evaluate(
       async (input) => {
@@ -129,7 +129,7 @@ describe('a tab of Ada while somebody else logs in elsewhere', () => {
     expect(status).toBe(200);
   }
 
-  it('that hears of it directly loads a new document, and sends nothing with the token of the other', async () => {
+  it('that hears of it directly loads a new document, and sends nothing with the other token', async () => {
     await using server = await startProduct();
     await createAccount(server, grace);
     await using browser = await visitor(server.url);
@@ -149,7 +149,7 @@ describe('a tab of Ada while somebody else logs in elsewhere', () => {
     expect(new Set(gracesTime).size).toBe(1);
   });
 
-  it('that sleeps, and wakes with an expired token, loads a new document, and sends nothing with that of the other', async () => {
+  it('that wakes with an expired token loads a new document, and sends nothing with the other token', async () => {
     await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '2s' } });
     await createAccount(server, grace);
     await using browser = await visitor(server.url);
@@ -158,7 +158,7 @@ describe('a tab of Ada while somebody else logs in elsewhere', () => {
     const first = await browser.tab();
     await register(first, ada);
     const second = await browser.tab();
-    // It hears nothing, neither of another tab nor of the server.
+    // It hears nothing from other tabs or the server.
     await second.addInitScript(() => Object.defineProperty(globalThis, 'BroadcastChannel', { value: undefined }));
     await second.route('**/auth.sessionEvents*', (route) => route.abort('connectionrefused'));
     await second.goto('/dashboard');

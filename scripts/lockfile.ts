@@ -1,6 +1,5 @@
-/** The part of package-lock.json (version 3) that is checked. */
 export interface Lockfile {
-  /** By folder: `node_modules/a/node_modules/b`; '' is the project itself. */
+  /** By folder: `node_modules/a/node_modules/b`; empty for the project itself. */
   packages: Record<string, LockedPackage>;
 }
 
@@ -12,22 +11,19 @@ interface LockedPackage {
   optionalDependencies?: Record<string, string>;
 }
 
-/** Packages that must not be installed twice: a link would silently run against another version than its client. */
+/** With two copies, a link would silently run against a different version than its client. */
 const SINGLETONS = ['@trpc/client', '@trpc/server'];
 
-/**
- * Finds what would keep the lockfile from installing the same packages on every platform and from every registry.
- * @returns one sentence per problem
- */
+/** @returns what would keep npm from installing the same everywhere, one sentence per problem */
 export function findProblems({ packages }: Lockfile): string[] {
   const problems: string[] = [];
   for (const [path, { resolved, integrity, inBundle, optionalDependencies = {} }] of Object.entries(packages)) {
-    // npm drops the packages of other platforms when it updates a lockfile next to an existing node_modules
-    // (npm/cli#4828). The build then fails on those platforms.
+    // npm drops the packages of other platforms when it updates a lockfile next to existing node_modules
+    // (npm/cli#4828), which breaks builds there.
     for (const name of Object.keys(optionalDependencies))
       if (!isLocked(name, path, packages))
         problems.push(`${path || 'the project'} needs ${name}, which is not locked.`);
-    // The URL of a mirror would tie everyone to it. Without a URL, npm asks the registry that it is configured with.
+    // A mirror URL would bind everyone to it. Without a URL, npm uses the configured registry.
     if (resolved !== undefined && /^[\w+]+:\/\//.test(resolved)) problems.push(`${path} is pinned to ${resolved}.`);
     if (path !== '' && integrity === undefined && !inBundle) problems.push(`${path} has no checksum.`);
   }
@@ -38,7 +34,6 @@ export function findProblems({ packages }: Lockfile): string[] {
   return problems;
 }
 
-/** Whether a package at `path` resolves `name`, in its own folder or that of a package around it, as Node would. */
 function isLocked(name: string, path: string, packages: Lockfile['packages']): boolean {
   if (Object.hasOwn(packages, `${path === '' ? '' : `${path}/`}node_modules/${name}`)) return true;
   if (path === '') return false;

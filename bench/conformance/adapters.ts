@@ -17,19 +17,18 @@ import { LIFETIME_S, type Router, type World } from './world.ts';
 export const ends = ['httpLink', 'httpBatchLink', 'httpBatchStreamLink'] as const;
 export type End = (typeof ends)[number];
 
-/** An app around a link, wired as the link's own documentation shows. */
 export interface App {
-  /** A client; another call makes another one, for the same person. */
+  /** Each call creates another client, for the same person. */
   client(end: End): TRPCClient<Router>;
   isSignedIn(): boolean;
-  /** How often the app was told that the person is signed out. */
+  /** How often the app learned that the session has ended. */
   endings(): number;
   signOut(): void;
   dispose(): void;
 }
 
-/** What a link does not set out to do. Its cases are left out, not failed. */
-export type Promised = 'reacts to a refusal' | 'looks at the clock' | 'tells callers to come back' | 'lets some pass';
+/** Cases for what a link does not promise are left out, not failed. */
+export type Promised = 'recovers from a refusal' | 'watches the clock' | 'reports when to retry' | 'lets calls skip it';
 
 export interface Adapter {
   name: string;
@@ -39,7 +38,7 @@ export interface Adapter {
 
 const url = 'http://localhost/trpc';
 
-/** The links that send, alike for everybody. */
+/** The terminating links, the same for every adapter. */
 export function clientOf(
   world: World,
   guard: TRPCLink<Router>,
@@ -56,7 +55,7 @@ export function clientOf(
   return createTRPCClient<Router>({
     links: [
       guard,
-      // A logger between them: what it sees, it may print.
+      // A logger link in between could print whatever it sees.
       () =>
         ({ op, next }) => {
           world.logged.push(op.context, ...Reflect.ownKeys(op.context).map((key) => Reflect.get(op.context, key)));
@@ -81,7 +80,6 @@ export function clientOf(
   });
 }
 
-/** Does nothing. */
 export const noGuard: TRPCLink<Router> =
   () =>
   ({ op, next }) =>
@@ -94,10 +92,9 @@ async function tokensOf(response: Response): Promise<{ accessToken: string; refr
 
 const isOver = (error: unknown): boolean => (error as { status?: number }).status === 401;
 
-/** Session and link of this project. */
 export const ours: Adapter = {
   name: 'ours',
-  promises: ['reacts to a refusal', 'looks at the clock', 'tells callers to come back', 'lets some pass'],
+  promises: ['recovers from a refusal', 'watches the clock', 'reports when to retry', 'lets calls skip it'],
   connect(world, signedIn) {
     const grantOf = ({ accessToken }: { accessToken: string }) => ({
       accessToken,
@@ -136,7 +133,7 @@ export const ours: Adapter = {
   },
 };
 
-/** What the apps of the two others keep in their storage. */
+/** The storage of the apps around the other two links. */
 function storage(world: World, signedIn: boolean) {
   let tokens = signedIn ? world.issue() : undefined;
   let endings = 0;
@@ -170,7 +167,7 @@ async function pyncz(): Promise<Adapter> {
   const { refreshTokenLink } = await load<PynczModule>('@pyncz/trpc-refresh-token-link');
   return {
     name: '@pyncz/trpc-refresh-token-link',
-    promises: ['reacts to a refusal'],
+    promises: ['recovers from a refusal'],
     connect(world, signedIn) {
       const store = storage(world, signedIn);
       const guard = refreshTokenLink({
@@ -181,7 +178,7 @@ async function pyncz(): Promise<Adapter> {
             .then(tokensOf)
             .then(({ accessToken, refreshToken }) => ({ access: accessToken, refresh: refreshToken })),
         onJwtPairFetched: ({ access, refresh }) => store.set({ accessToken: access, refreshToken: refresh }),
-        // Its README logs out on any failure; an app can know better, and this one does.
+        // Its README logs out on any failure. An app can do better, and this one does.
         onRefreshFailed(error) {
           if (isOver(error)) store.end();
         },
@@ -202,7 +199,7 @@ async function larskarbo(): Promise<Adapter> {
   const { tokenRefreshLink } = await load<LarskarboModule>('trpc-token-refresh-link');
   return {
     name: 'trpc-token-refresh-link',
-    promises: ['looks at the clock', 'lets some pass'],
+    promises: ['watches the clock', 'lets calls skip it'],
     connect(world, signedIn) {
       const store = storage(world, signedIn);
       const guard = tokenRefreshLink({
@@ -213,7 +210,7 @@ async function larskarbo(): Promise<Adapter> {
             .then(tokensOf)
             .then(store.set, (error: unknown) => {
               if (isOver(error)) store.end();
-              // Its README says nothing more to the link; then the operation would be sent with the dead token.
+              // In its README the error ends here, and the operation would be sent with the dead token.
               throw error;
             }),
       });
@@ -222,7 +219,7 @@ async function larskarbo(): Promise<Adapter> {
   };
 }
 
-/** By a name in a variable: the compiler of the project does not need to have them. */
+/** By a variable name, so that the compiler does not require the package. */
 async function load<T>(name: string): Promise<T> {
   return (await import(name)) as T;
 }

@@ -9,10 +9,9 @@ export interface Scene {
   world: World;
   app: App;
   client: Client;
-  /** One without a guard. */
+  /** Without a refresh link. */
   bare: Client;
   end: End;
-  /** Fails the case if it is not so. */
   expect(what: string, actual: unknown, wanted: unknown): void;
   rejections: unknown[];
 }
@@ -26,7 +25,7 @@ export interface Case {
   run(scene: Scene): Promise<void>;
 }
 
-/** Long enough for everything that is not held back. Nothing is concluded from something being slow. */
+/** Long enough for everything that is not held back. No case depends on something being slow. */
 export const calm = (ms = 60) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 const once = ['httpLink'] as const;
 const batches = ['httpBatchLink', 'httpBatchStreamLink'] as const;
@@ -78,7 +77,7 @@ async function until(is: () => boolean): Promise<void> {
 export const cases: Case[] = [
   {
     id: 'SF-01',
-    title: 'an expired token goes unnoticed, with one refresh',
+    title: 'an expired token goes unnoticed, after one refresh',
     async run({ world, client, expect }) {
       world.expire();
       expect('answer', values(await all(client, ['a'])), ['a']);
@@ -87,7 +86,7 @@ export const cases: Case[] = [
   },
   {
     id: 'SF-02',
-    title: 'five calls at once share one refresh',
+    title: 'five concurrent calls share one refresh',
     async run({ world, client, expect }) {
       world.expire();
       expect('answers', values(await all(client, ['a', 'b', 'c', 'd', 'e'])), ['a', 'b', 'c', 'd', 'e']);
@@ -113,17 +112,17 @@ export const cases: Case[] = [
   },
   {
     id: 'SF-06',
-    title: 'a fresh token that is refused ends it: one refresh, two sendings',
+    title: 'gives up when a fresh token is refused: one refresh, two attempts',
     async run({ world, client, expect }) {
       world.expire();
       world.refusesAll = true;
       expect('answer', values(await all(client, ['a'])), ['refused']);
-      expect('one refresh, two sendings', world.refreshes() <= 1 && world.sent.length <= 2, true);
+      expect('one refresh, two attempts', world.refreshes() <= 1 && world.sent.length <= 2, true);
     },
   },
   {
     id: 'SF-08',
-    title: 'after a failed refresh the next one is tried',
+    title: 'refreshes again after a failed refresh',
     async run({ world, client, expect }) {
       world.expire();
       world.answer = 'no network';
@@ -135,7 +134,7 @@ export const cases: Case[] = [
   },
   {
     id: 'SF-09',
-    title: 'ten calls in a row during an outage ask once',
+    title: 'ten calls in a row during an outage make one refresh',
     over: once,
     async run({ world, client, expect }) {
       world.expire();
@@ -169,8 +168,8 @@ export const cases: Case[] = [
   },
   {
     id: 'late 401',
-    title: 'a refusal that arrives after the refresh asks for no other',
-    needs: 'reacts to a refusal',
+    title: 'a refusal that arrives after the refresh does not cause another',
+    needs: 'recovers from a refusal',
     async run({ world, client, expect }) {
       const { promise, resolve } = Promise.withResolvers<void>();
       world.holdAnswer = (url) => (has('slow')(url) ? promise : undefined);
@@ -185,7 +184,7 @@ export const cases: Case[] = [
   },
   {
     id: 'BA-01',
-    title: 'of a batch only what was refused is sent again',
+    title: 'only the refused calls of a batch are sent again',
     over: batches,
     async run({ world, client, expect }) {
       world.expire();
@@ -196,7 +195,7 @@ export const cases: Case[] = [
   },
   {
     id: 'BA-02',
-    title: 'so when it is the context that refuses',
+    title: 'the same when createContext refuses',
     over: batches,
     async run({ world, client, expect }) {
       world.expire();
@@ -207,7 +206,7 @@ export const cases: Case[] = [
   },
   {
     id: 'BA-05',
-    title: 'a refresh that is refused itself is not refreshed',
+    title: 'a refused refresh is not itself refreshed',
     async run({ world, client, expect }) {
       world.expire();
       world.answer = 'ended';
@@ -234,7 +233,7 @@ export const cases: Case[] = [
   },
   {
     id: 'MU-03',
-    title: 'a wrong password is no expired token',
+    title: 'a wrong password is not mistaken for an expired token',
     async run({ world, client, expect }) {
       const result = await outcome(client.login.mutate('a', { context: { skipAuth: true } }));
       expect('code', errorOf(result)?.data?.code, 'UNAUTHORIZED');
@@ -244,7 +243,7 @@ export const cases: Case[] = [
   },
   {
     id: 'MU-04',
-    title: 'a mutation whose second sending is lost is not sent a third time',
+    title: 'a mutation whose second attempt is lost is not sent a third time',
     async run({ world, client, expect }) {
       world.expire();
       world.loses = (_url, isGood) => isGood;
@@ -256,7 +255,7 @@ export const cases: Case[] = [
   {
     id: 'LO-11',
     title: 'a login does not wait for a refresh',
-    needs: 'lets some pass',
+    needs: 'lets calls skip it',
     async run({ world, client, expect }) {
       world.answer = 'never';
       world.expire();
@@ -271,20 +270,20 @@ export const cases: Case[] = [
   },
   {
     id: 'RF-01',
-    title: 'the session is over: everybody is told, the app once, and nothing more is asked',
+    title: 'the session has ended: every caller learns of it, the app once, and no more requests follow',
     async run({ world, app, client, expect }) {
       world.expire();
       world.answer = 'ended';
       expect('answers', values(await all(client, ['a', 'b', 'c'])), ['refused', 'refused', 'refused']);
       await outcome(client.me.query('later'));
       expect('signed in', app.isSignedIn(), false);
-      expect('told', app.endings(), 1);
+      expect('endings', app.endings(), 1);
       expect('refreshes', world.refreshes(), 1);
     },
   },
   {
     id: 'RF-02',
-    title: 'no network: still signed in, and the error is no UNAUTHORIZED',
+    title: 'no network: still signed in, and the error is not UNAUTHORIZED',
     async run({ world, app, client, expect }) {
       world.expire();
       world.answer = 'no network';
@@ -296,8 +295,8 @@ export const cases: Case[] = [
   },
   {
     id: 'RF-03',
-    title: 'a server that asks for time is given it, and callers hear how long',
-    needs: 'tells callers to come back',
+    title: 'waits as long as the server asks, and callers learn how long',
+    needs: 'reports when to retry',
     async run({ world, client, expect }) {
       world.expire();
       world.answer = 'busy';
@@ -310,7 +309,7 @@ export const cases: Case[] = [
   },
   {
     id: 'RF-06',
-    title: 'a refresh that throws, or answers nonsense, is a failure like any other',
+    title: 'a refresh that throws or returns nonsense fails like any other',
     async run({ world, app, client, expect }) {
       for (const answer of ['throws', 'nonsense'] as const) {
         world.expire();
@@ -322,7 +321,7 @@ export const cases: Case[] = [
   },
   {
     id: 'RF-07',
-    title: 'a refresh fails while others wait: all are answered, none is left over as an unhandled rejection',
+    title: 'a refresh fails while others wait: all settle, without an unhandled rejection',
     async run({ world, client, expect, rejections }) {
       const { promise, resolve } = Promise.withResolvers<void>();
       world.hold = promise;
@@ -340,7 +339,7 @@ export const cases: Case[] = [
   },
   {
     id: 'LO-02',
-    title: 'signed out during a refresh: it brings nobody back, and nothing is sent with its token',
+    title: 'signing out during a refresh: the session stays ended, and its token is never sent',
     async run({ world, app, client, expect }) {
       const { promise, resolve } = Promise.withResolvers<void>();
       world.hold = promise;
@@ -356,8 +355,8 @@ export const cases: Case[] = [
   },
   {
     id: 'PR-05',
-    title: 'after a sleep calls wait for one refresh, and none is refused',
-    needs: 'looks at the clock',
+    title: 'after sleep, calls wait for one refresh, and none is refused',
+    needs: 'watches the clock',
     async run({ world, client, expect }) {
       world.sleep();
       expect('answers', values(await all(client, ['a', 'b'])), ['a', 'b']);
@@ -367,8 +366,8 @@ export const cases: Case[] = [
   },
   {
     id: 'PR-08',
-    title: 'a token that the server refuses ahead of its time is renewed',
-    needs: 'reacts to a refusal',
+    title: 'a token that the server refuses early is renewed',
+    needs: 'recovers from a refusal',
     async run({ world, client, expect }) {
       world.revoke();
       expect('answer', values(await all(client, ['a'])), ['a']);
@@ -377,7 +376,7 @@ export const cases: Case[] = [
   },
   {
     id: 'AB-02',
-    title: 'aborted beforehand: nothing is sent, and nothing refreshed',
+    title: 'aborted beforehand: nothing is sent or refreshed',
     async run({ world, client, expect }) {
       world.expire();
       const result = errorOf(await outcome(client.me.query('a', { signal: AbortSignal.abort() })));
@@ -389,7 +388,7 @@ export const cases: Case[] = [
   },
   {
     id: 'AB-05',
-    title: 'an abort reaches the second sending',
+    title: 'an abort reaches the second attempt',
     async run({ world, client, expect }) {
       let isHeld = false;
       world.holdRequest = (url, isGood) => {
@@ -407,7 +406,7 @@ export const cases: Case[] = [
   },
   {
     id: 'AB-06',
-    title: 'an abort while waiting for a refresh is answered at once',
+    title: 'an abort while waiting for a refresh rejects immediately',
     async run({ world, client, expect }) {
       world.answer = 'never';
       world.expire();
@@ -420,7 +419,7 @@ export const cases: Case[] = [
   },
   {
     id: 'AB-07',
-    title: 'on a signal that lives on it leaves no listener beside those of tRPC',
+    title: 'leaves no listeners of its own on a long-lived signal',
     async run({ client, bare, expect }) {
       const left: number[] = [];
       for (const each of [bare, client]) {
@@ -433,7 +432,7 @@ export const cases: Case[] = [
   },
   {
     id: 'SU-01',
-    title: 'a stream that begins with an expired token begins, without an error',
+    title: 'a stream that starts with an expired token connects without an error',
     over: once,
     async run({ world, client, expect }) {
       world.expire();
@@ -446,8 +445,8 @@ export const cases: Case[] = [
   },
   {
     id: 'SU-02',
-    title: 'a stream that ends with its token goes on, every event once',
-    needs: 'reacts to a refusal',
+    title: 'a stream that ends with its token resumes, with every event once',
+    needs: 'recovers from a refusal',
     over: once,
     async run({ client, expect }) {
       const { seen, over, unsubscribe } = watch(client);
@@ -459,7 +458,7 @@ export const cases: Case[] = [
   },
   {
     id: 'SU',
-    title: 'a stream that is given up while it waits for a refresh never opens',
+    title: 'a stream unsubscribed while waiting for a refresh never opens',
     over: once,
     async run({ world, client, expect }) {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -477,7 +476,7 @@ export const cases: Case[] = [
   },
   {
     id: 'SE-01',
-    title: 'no token in a URL, nor in what a logger prints',
+    title: 'no token appears in a URL or in logger output',
     async run({ world, client, expect }) {
       world.expire();
       await client.me.query('a');

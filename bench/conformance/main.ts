@@ -1,10 +1,10 @@
-/** Prints which of the cases each link passes, as a Markdown table, and below it what was different. */
+/** Prints which cases each link passes, as a Markdown table, followed by the differences. */
 import { registerHooks } from 'node:module';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import type { Adapter, End } from './adapters.ts';
 import type { Case } from './cases.ts';
 
-// All of them with the one copy of tRPC that the project has: errors of another copy are not known to a client.
+// All links share the project's copy of tRPC: a client does not recognize errors of another copy.
 registerHooks({
   resolve: (specifier, context, next) =>
     next(
@@ -16,7 +16,7 @@ const { adapters, clientOf, noGuard } = await import('./adapters.ts');
 const { calm, cases, endsOf } = await import('./cases.ts');
 const { createWorld } = await import('./world.ts');
 
-/** Far beyond what any case takes; who is not done then never will be. */
+/** Far longer than any case takes; one not done by then never will be. */
 const GIVE_UP_MS = 5_000;
 
 const rejections: unknown[] = [];
@@ -33,14 +33,14 @@ for (const one of cases) {
 }
 
 const totals = links.map((link) => `${passed.get(link) ?? 0} of ${cases.filter((one) => applies(one, link)).length}`);
-print(`| case | what it asks | ${links.map(({ name }) => name).join(' | ')} |`);
+print(`| case | expected behavior | ${links.map(({ name }) => name).join(' | ')} |`);
 print(`| --- | --- | ${links.map(() => '---').join(' | ')} |`);
 for (const line of lines) print(line);
-print(`| | passed, of those that apply | ${totals.join(' | ')} |`);
+print(`| | passed, of the applicable cases | ${totals.join(' | ')} |`);
 print('');
 for (const fault of faults) print(`- ${fault}`);
 process.exitCode = faults.some((fault) => fault.startsWith('ours')) ? 1 : 0;
-// Whoever hangs would keep the process.
+// A hung case would keep the process alive.
 setTimeout(() => process.exit(), 100);
 
 function applies({ needs }: Case, { promises }: Adapter): boolean {
@@ -59,7 +59,7 @@ async function judge(one: Case, link: Adapter): Promise<string> {
   return 'yes';
 }
 
-/** @returns what was not as it should be, first of all */
+/** @returns the first difference */
 async function play(one: Case, link: Adapter, end: End): Promise<string | undefined> {
   const world = createWorld();
   const app = link.connect(world, !one.guest);
@@ -79,7 +79,7 @@ async function play(one: Case, link: Adapter, end: End): Promise<string | undefi
   await Promise.race([
     run.catch((error: unknown) => found.push(String(error))),
     calm(GIVE_UP_MS).then(() =>
-      found.push(`not done, after ${world.sent.length} requests and ${world.refreshes()} refreshes`),
+      found.push(`timed out after ${world.sent.length} requests and ${world.refreshes()} refreshes`),
     ),
   ]);
   app.dispose();

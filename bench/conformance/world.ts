@@ -3,7 +3,7 @@ import { fetchRequestHandler } from '@trpc/server/adapters/fetch';
 import { z } from 'zod';
 import type { Failure } from '../../src/shared/failures.ts';
 
-/** A link that never stops gets no more answers, so that the next case can be told. */
+/** A looping link gets no more responses, so that the next case can run. */
 const LOOP = 40;
 const EVENTS = 5;
 export const LIFETIME_S = 900;
@@ -44,7 +44,7 @@ function createRouter(check: (authorization: string | undefined) => void, ran: s
     open: open.query(({ input }) => note(input)),
     me: guarded.query(({ input }) => note(input)),
     act: guarded.mutation(({ input }) => note(input)),
-    /** Takes effect, and then finds that the caller may not: not every server refuses first. */
+    /** Takes effect before it refuses: not every server checks first. */
     late: open.mutation(({ input }) => {
       note(input);
       throw new TRPCError({ code: 'UNAUTHORIZED' });
@@ -79,7 +79,7 @@ interface Sent {
   aborted: boolean;
 }
 
-/** A real tRPC server behind a `fetch`, an endpoint that refreshes, and the person's clock. One client app talks to it. */
+/** A real tRPC server behind a `fetch`, a refresh endpoint, and the clock of one client. */
 export function createWorld() {
   const good = new Set<string>();
   const ran: string[] = [];
@@ -90,23 +90,21 @@ export function createWorld() {
   let sleptMs = 0;
 
   const world = {
-    /** What was executed on the server, by input. */
     ran,
     sent,
-    /** Everything that a logger between the links may print. */
     logged: [] as unknown[],
     refreshes: () => refreshes,
-    /** How the refresh is answered, from now on. */
+    /** How refreshes are answered from now on. */
     answer: 'grant' as RefreshAnswer,
-    /** The refresh waits for it. */
+    /** Delays the refresh. */
     hold: undefined as Promise<unknown> | undefined,
-    /** Requests that it picks wait, before or after the server has worked on them. */
+    /** Delays the requests it picks, before or after the server handles them. */
     holdRequest: undefined as ((url: string, isGood: boolean) => Promise<unknown> | undefined) | undefined,
     holdAnswer: undefined as ((url: string) => Promise<unknown> | undefined) | undefined,
     loses: undefined as ((url: string, isGood: boolean) => boolean) | undefined,
     refusesAll: false,
     contextRefuses: false,
-    /** The client could know by its clock that the token is dead. */
+    /** Whether the client could tell from its clock that the token has expired. */
     isDueByClock: false,
     now: () => Date.now() + sleptMs,
     issue() {
@@ -116,12 +114,12 @@ export function createWorld() {
       return { accessToken, refreshToken: `cookie-${serial}` };
     },
     generation: () => serial,
-    /** The token expires: the server refuses it, and a client that looks at the clock knows. */
+    /** Expires the token, visibly to a client that checks the clock. */
     expire() {
       good.clear();
       world.isDueByClock = true;
     },
-    /** The server refuses the token, ahead of its time. */
+    /** Revokes the token early. */
     revoke() {
       good.clear();
     },
@@ -147,7 +145,7 @@ export function createWorld() {
   const isGood = (authorization: string | null | undefined) => good.has(authorization?.replace('Bearer ', '') ?? '');
   const router = createRouter(check, ran, () => world.expire());
 
-  // The signal is not handed to the Request: that would listen to it for as long as it lives.
+  // Not passed to the Request, which would listen to the signal for as long as it lives.
   async function send(input: string | URL | Request, { signal, ...init }: RequestInit = {}): Promise<Response> {
     signal?.throwIfAborted();
     const request = new Request(input, init);
@@ -179,7 +177,7 @@ export function createWorld() {
     }
   }
 
-  /** The endpoint that every app has in some form. Not async: a mistake of the app's own may throw at once. */
+  /** Not async: a bug in an app may throw synchronously. */
   function refresh(init?: { signal?: AbortSignal }): Promise<Response> {
     if (++refreshes > LOOP) return new Promise(() => {});
     if (world.answer === 'throws') throw new Error('a bug in the app');

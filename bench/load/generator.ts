@@ -1,10 +1,9 @@
-// Runs in a process of its own: it answers each message of loads with their results, and ends with its parent.
+// Runs in its own process: answers each message of loads with their results, and exits with its parent.
 import { setTimeout } from 'node:timers/promises';
 import autocannon, { type Client, type Result } from 'autocannon';
 import type { Load, LoadResult } from './load.ts';
 
 const HTTP_OK = 200;
-/** Longer than any login waits for its turn. */
 const TIMEOUT_SECONDS = 60;
 
 async function run(load: Load): Promise<LoadResult> {
@@ -18,11 +17,11 @@ async function run(load: Load): Promise<LoadResult> {
     ...(body !== undefined && { body: JSON.stringify(body) }),
   }));
   let next = 0;
-  // Each connection has its own requests: autocannon would have every connection send all of them.
+  // Split between connections: autocannon would have each of them send everything.
   const setupClient = (client: Client) => {
     const first = next++;
     const share = requests.filter((_, index) => index % connections === first % connections);
-    // Cloned, because autocannon keeps the serialized request in each.
+    // Cloned, because autocannon caches the serialized request in each object.
     client.setRequests(structuredClone(share.length > 0 ? share : requests));
   };
   const latenciesMs: Record<number, number[]> = {};
@@ -37,14 +36,14 @@ async function run(load: Load): Promise<LoadResult> {
     ...(once === true && { amount: calls.length }),
     ...(rate !== undefined && { connectionRate: rate }),
   };
-  // With a callback it returns the instance, with its events, instead of a promise.
+  // With a callback, it returns the instance instead of a promise.
   const instance = autocannon(options, (error, result) => (error ? done.reject(error) : done.resolve(result)));
   instance.on('response', (_client, status, _bytes, responseTimeMs) => {
     ended = performance.now();
     began ||= ended;
     (latenciesMs[status] ??= []).push(responseTimeMs);
   });
-  // With an amount, autocannon does not look at the duration.
+  // With an amount, autocannon ignores the duration.
   const stop = globalThis.setTimeout(() => instance.stop(), seconds * 1000);
   const before = process.cpuUsage();
   const started = performance.now();
@@ -54,7 +53,7 @@ async function run(load: Load): Promise<LoadResult> {
   if (errors > 0) throw new Error(`${errors} requests to ${calls[0]?.path} failed.`);
   const answered = latenciesMs[HTTP_OK]?.length ?? 0;
   return {
-    // From the first answer to the last: connecting, and the wait for autocannon's next tick, are not the server's time.
+    // From first to last response: connecting, and waiting for autocannon to tick, are not the server's time.
     perSecond: answered < 2 ? answered / seconds : ((answered - 1) * 1000) / (ended - began),
     latenciesMs,
     generatorBusy: (user + system) / 1000 / (performance.now() - started),

@@ -2,7 +2,6 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { cores } from '../servers/cores.ts';
 
-/** A request: a POST if it has a body. */
 export interface Call {
   path: string;
   headers?: Record<string, string>;
@@ -11,33 +10,29 @@ export interface Call {
 
 export interface Load {
   port: number;
-  /** Shared out among the connections. Each connection repeats its share. */
+  /** Split between the connections, each of which repeats its share. */
   calls: Call[];
   connections: number;
   seconds: number;
-  /** Seconds to wait before it begins. */
   delaySeconds?: number;
-  /** Ends after the last call, instead of repeating them. */
   once?: boolean;
-  /** Calls per second and connection; as fast as they are answered by default. */
+  /** Calls per second and connection; unlimited by default. */
   rate?: number;
-  /** Statuses other than 200 that are not errors. */
   allowed?: number[];
 }
 
 export interface LoadResult {
-  /** Answers with status 200 per second. */
   perSecond: number;
-  /** By status, in the order of the answers, in milliseconds. */
+  /** By status, in the order of the responses. */
   latenciesMs: Record<number, number[]>;
-  /** Share of its core that the load generator used: near 1, it may have been slower than the server. */
+  /** Share of its core that the generator used. Near 1, it may have limited the server. */
   generatorBusy: number;
 }
 
 const GENERATOR = fileURLToPath(new URL('generator.ts', import.meta.url));
 const HTTP_OK = 200;
 
-/** Kept for the next load, as a load generator too has to warm up. */
+/** Reused, because load generators have to warm up too. */
 const generators = new Map<string | undefined, ChildProcess>();
 
 function generatorOn(core: string | undefined): ChildProcess {
@@ -52,17 +47,12 @@ function generatorOn(core: string | undefined): ChildProcess {
   return child;
 }
 
-/** Ends the load generators, without which this process would not end either. */
 export function closeGenerators(): void {
   for (const child of generators.values()) child.disconnect();
   generators.clear();
 }
 
-/**
- * Puts loads on servers, all at the same time, from a process of their own. One call at a time.
- * @param options.pinned whether the generator keeps to its core, as the server does to its own
- * @throws if any answer has an unexpected status
- */
+/** Runs loads concurrently, one `generate` at a time. @throws if any response has an unexpected status */
 export async function generate<const Loads extends readonly Load[]>(
   loads: Loads,
   { pinned = true }: { pinned?: boolean } = {},

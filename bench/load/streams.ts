@@ -1,17 +1,12 @@
 import { get, type IncomingMessage } from 'node:http';
 
-/** How many are connected at a time while opening. */
 const AT_ONCE = 100;
 
 export interface Streams extends Disposable {
-  /** Number of streams that are open. */
   open(): number;
 }
 
-/**
- * Opens server-sent events over a connection each, and reads them.
- * @returns once each has had its first event
- */
+/** Opens event streams, each over its own connection. Resolves once each has received an event. */
 export async function openStreams(
   port: number,
   path: string,

@@ -19,7 +19,7 @@ export const client: Part = async () => {
   ];
 };
 
-/** Opens the built /login in an empty browser, and gzips each file of it, as a proxy in front would. */
+/** Opens the built /login in an empty browser, and gzips each file as a proxy would. */
 async function firstVisit(): Promise<Row> {
   await using people = await population(1);
   await using product = await startProduct(people);

@@ -9,7 +9,6 @@ import { startProduct } from '../servers/stacks.ts';
 
 const QUERIES = 20;
 
-/** How many requests it takes until a page whose token has expired is whole again. */
 export const expiredPage: Part = async () => {
   await using people = await population(5);
   await using product = await startProduct(people);
@@ -25,8 +24,8 @@ export const expiredPage: Part = async () => {
 };
 
 /**
- * How many requests a page makes whose token has expired while it has twenty queries to ask, until it has all answers.
- * @param knows whether the page knows that its token has expired; if not, the server tells it
+ * Counts the requests of a page whose token has expired and that has twenty queries, until all are answered.
+ * @param knows whether the page knows about the expiry, or learns of it from the server
  */
 async function requestsUntilWhole(
   url: string,

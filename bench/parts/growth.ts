@@ -11,7 +11,7 @@ const MILLION = 1_000_000;
 const ROUNDS = 11;
 const WARM_UP = 4;
 
-/** Whether refreshes stay as fast as sessions become many. */
+/** Whether refreshes stay fast as sessions accumulate. */
 export const growth: Part = async () => {
   const core = cores?.server;
   await using few = await population(THOUSAND);
@@ -23,12 +23,12 @@ export const growth: Part = async () => {
     const [result] = await generate([{ port, calls, connections: CONNECTIONS, seconds: 30, once: true }]);
     return result.perSecond;
   };
-  // Ids are random, so those of one round are spread over the whole index.
+  // IDs are random, so each round covers the whole index.
   let used = 0;
   const rates = await interleave(
     {
       few: async () => {
-        // All thousand, each round: within a minute, a second refresh would rotate nothing.
+        // Each round refreshes all thousand, and within a minute a second refresh would not rotate.
         rewind(few.folder);
         return refreshAll(small.port, few.sessions);
       },

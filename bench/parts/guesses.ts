@@ -4,13 +4,13 @@ import { milliseconds, withSpread, type Part } from '../results.ts';
 import { startProduct } from '../servers/stacks.ts';
 import { interleave, ratios, summarize } from '../statistics.ts';
 
-/** The lowest allowed: a difference would be the larger in proportion. */
+/** The lowest allowed, which makes a difference proportionally larger. */
 const COST = 10;
-/** Each is for another account: an account is slowed down after ten wrong passwords. An address after a hundred. */
+/** Each for another account, because accounts are throttled after ten wrong passwords; addresses after 100. */
 const GUESSES = 20;
 const UNAUTHORIZED = 401;
 
-/** Compares how long a refused login takes with and without an account of that email. */
+/** Compares the time of a refused login for known and unknown emails. */
 export const guesses: Part = async () => {
   await using people = await population(2 * (GUESSES + 1), await hashOf(PASSWORD, COST));
   await using product = await startProduct({ ...people, settings: { BCRYPT_COST: String(COST) } });

@@ -12,12 +12,12 @@ const IDLE_SECONDS = 2;
 const BUSY_SECONDS = 6;
 const HASHING_MS = 2_000;
 const ROUNDS = 3;
-/** More than may wait for their turn, on a machine of any size that this is likely to run on. */
+/** More than fit into the queue on any likely machine. */
 const CROWD = 80;
 const TRIES = 40;
 const OVERLOADED = 503;
 
-/** Logins per second, and what they do to everybody else. Nothing is pinned: logins are to use all cores. */
+/** Logins per second, and their effect on other calls. Nothing is pinned: logins use all cores. */
 export const logins: Part = async () => {
   const hash = await hashOf(PASSWORD, COST);
   await using people = await population(PEOPLE, hash);
@@ -59,7 +59,7 @@ export const logins: Part = async () => {
   ];
 };
 
-/** Hashes per second of one otherwise idle core. */
+/** Hashes per second on one idle core. */
 function hashesPerSecond(hash: string): number {
   const began = performance.now();
   let count = 0;
@@ -70,7 +70,7 @@ function hashesPerSecond(hash: string): number {
   return (count * 1000) / (performance.now() - began);
 }
 
-/** @returns logins per second, and the p99 of reads, in milliseconds, without and with them */
+/** @returns logins per second, and the p99 of reads in milliseconds, without and with logins */
 async function readsDuringLogins({ port, reads, logins }: Stack) {
   const read = { port, calls: reads, connections: 1 };
   const [idle] = await generate([{ ...read, seconds: IDLE_SECONDS }], { pinned: false });
@@ -88,14 +88,14 @@ async function readsDuringLogins({ port, reads, logins }: Stack) {
   };
 }
 
-/** Fills the queue of logins, and then tries a few more, one after the other. */
+/** Fills the login queue, then tries a few more in sequence. */
 async function refusals({ port, logins }: Stack): Promise<Row> {
   const allowed = [OVERLOADED];
   const tries = logins.slice(CROWD, CROWD + TRIES);
   const [, late] = await generate(
     [
       { port, calls: logins.slice(0, CROWD), connections: CROWD, seconds: 60, once: true, allowed },
-      // Once the crowd has been refused, or is waiting.
+      // After the crowd has been refused or queued.
       { port, calls: tries, connections: 8, seconds: 60, once: true, rate: 1, delaySeconds: 2, allowed },
     ],
     { pinned: false },
@@ -106,6 +106,6 @@ async function refusals({ port, logins }: Stack): Promise<Row> {
     what: 'login refused beyond the queue: time to answer',
     reached: times.length === 0 ? 'none was refused' : `${round(median, 1)} ms, at most ${round(max, 1)} ms`,
     aim: '< 10 ms',
-    figures: `${times.length} of ${TRIES} refused after ${CROWD} logins were sent at once`,
+    figures: `${times.length} of ${TRIES} refused after ${CROWD} concurrent logins`,
   };
 }

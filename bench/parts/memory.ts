@@ -8,12 +8,10 @@ import { interleave, ratios, summarize } from '../statistics.ts';
 
 const CONNECTIONS = 8;
 const ROUNDS = 3;
-/** A number, not a time: a faster server would otherwise have done more. */
+/** A fixed number, because in a fixed time a faster server would do more. */
 const READS = 20_000;
-/** Only a machine that is very busy takes longer; its figures are then worth little anyway. */
 const LONGEST_SECONDS = 20;
 
-/** Resident memory after the start, and after a load of reads. */
 export const memory: Part = async () => {
   if (process.platform !== 'linux') return [{ what: 'resident memory', reached: 'measured on Linux only' }];
   const core = cores?.server;

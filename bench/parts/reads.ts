@@ -9,7 +9,6 @@ const CONNECTIONS = 8;
 const SECONDS = 2;
 const ROUNDS = 5;
 
-/** Authenticated reads per second, by a thousand sessions in turn. */
 export const reads: Part = async () => {
   const core = cores?.server;
   await using people = await population(PEOPLE);

@@ -11,11 +11,11 @@ const CONNECTIONS = 8;
 const SECONDS = 2;
 const ROUNDS = 5;
 const WARM_UP = 2;
-/** More than any server refreshes in a round. Each session is refreshed once: within a minute, a second time rotates nothing. */
+/** More than any server handles in a round: within a minute, a second refresh of a session would not rotate. */
 const PER_ROUND = 20_000;
 const TRACED = 2_000;
 
-/** Rotating refreshes per second, and how often they wait for the disk. */
+/** Rotating refreshes per second, and their fsyncs. */
 export const refresh: Part = async () => {
   const core = cores?.server;
   await using people = await population(PER_ROUND * (ROUNDS + WARM_UP) + TRACED);

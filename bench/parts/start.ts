@@ -6,7 +6,7 @@ import { interleave, ratios, summarize } from '../statistics.ts';
 
 const ROUNDS = 5;
 
-/** From starting the process, on one core, to its first answer to a read. */
+/** From spawning the process, on one core, to its first response. */
 export const start: Part = async () => {
   const core = cores?.server;
   await using people = await population(PEOPLE);

@@ -9,14 +9,14 @@ import { startProduct } from '../servers/stacks.ts';
 
 const STREAMS = 5_000;
 const SECONDS = 30;
-/** After opening, until the server has done what it does at the beginning of a stream. */
+/** Lets the server finish what it does when streams open. */
 const SETTLE_MS = 3_000;
 const COUNTER = fileURLToPath(new URL('../servers/count-statements.ts', import.meta.url));
 const PATH = '/trpc/auth.sessionEvents';
 
 const headersOf = (session: SeededSession) => ({ authorization: `Bearer ${accessTokenOf(session)}` });
 
-/** What open pages cost while nothing happens. */
+/** The cost of idle open pages. */
 export const streams: Part = async () => {
   if (process.platform !== 'linux') return [{ what: 'open streams', reached: 'measured on Linux only' }];
   const [statements, busySeconds] = await Promise.all([statementsOfOneStream(), cpuSecondsOfManyStreams()]);

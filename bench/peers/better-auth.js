@@ -1,5 +1,5 @@
-// Better Auth as its documentation sets it up on Express, with SQLite. Each session is read from the database: its cookie
-// cache, which would go on accepting a session that has ended, is off, as it is by default.
+// Better Auth on Express with SQLite, as documented. Its cookie cache stays off, the default: it would go on
+// accepting ended sessions.
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { betterAuth } from 'better-auth';
 import { hashPassword } from 'better-auth/crypto';
@@ -11,7 +11,6 @@ import express from 'express';
 const SECRET = 'Zk3u8wVq1LxT5nRb7cYe0HsJm2PaGd4F';
 const WEEK_MS = 7 * 24 * 60 * 60_000;
 
-/** Everybody's, and how many they are. */
 const [, , password, people] = process.argv;
 
 const database = new Database('better-auth.db');
@@ -27,7 +26,7 @@ const auth = betterAuth({
 });
 await (await getMigrations(auth.options)).runMigrations();
 
-// Written as Better Auth itself stores them, because signing up a thousand people would take minutes.
+// Inserted as Better Auth stores them, because signing up a thousand people takes minutes.
 const now = new Date().toISOString();
 const hash = await hashPassword(password);
 const addUser = database.prepare(

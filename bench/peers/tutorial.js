@@ -1,5 +1,5 @@
-// The stack of the usual JWT tutorial: Express with its usual middleware, jsonwebtoken with a string secret, bcryptjs at ten
-// rounds, and the user read from SQLite at each request. Where tutorials differ, this takes the faster way.
+// The stack of a typical JWT tutorial: Express, jsonwebtoken with a string secret, bcryptjs at ten rounds, and the
+// user read from SQLite on each request. Where tutorials differ, this takes the faster way.
 import bcrypt from 'bcryptjs';
 import Database from 'better-sqlite3';
 import cors from 'cors';
@@ -11,7 +11,6 @@ import morgan from 'morgan';
 const JWT_SECRET = 'the secret of the tutorial, in one string';
 const SALT_ROUNDS = 10;
 
-/** Everybody's, and how many they are. */
 const [, , password, people] = process.argv;
 
 const db = new Database('tutorial.db');

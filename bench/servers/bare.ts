@@ -1,4 +1,4 @@
-// The baseline: tRPC on the stock Express adapter, with one procedure that answers what `auth.me` does.
+// The baseline: tRPC on the stock Express adapter, with one procedure that returns what `auth.me` does.
 import type { AddressInfo } from 'node:net';
 import { initTRPC } from '@trpc/server';
 import { createExpressMiddleware } from '@trpc/server/adapters/express';

@@ -1,5 +1,5 @@
-// Loaded into the product with `--import`: counts the statements that better-sqlite3 runs, and prints their number on standard
-// error at SIGUSR2. Statements that are not prepared (PRAGMA, CREATE) are not counted.
+// Preloaded with `--import`: counts the statements better-sqlite3 runs and prints the number on standard error on
+// SIGUSR2. Unprepared statements (PRAGMA, CREATE) are not counted.
 import Database from 'better-sqlite3';
 
 const METHODS = ['run', 'get', 'all', 'iterate'] as const;

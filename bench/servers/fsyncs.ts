@@ -9,7 +9,6 @@ const LOOK_INTERVAL_MS = 50;
 
 export type Fsyncs = { kind: 'counted'; count: number } | { kind: 'unavailable'; why: string };
 
-/** Counts how often all threads of a server wait for the disk while something is done. */
 export async function countFsyncs({ pid }: ServerProcess, run: () => Promise<void>): Promise<Fsyncs> {
   const tracer = spawn('strace', ['-f', '-qq', '-e', 'trace=fsync,fdatasync', '-e', 'signal=none', '-p', String(pid)], {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -18,7 +17,7 @@ export async function countFsyncs({ pid }: ServerProcess, run: () => Promise<voi
   const closed = once(tracer, 'close').then(() => 'strace may not attach to a process here');
   let count = 0;
   createInterface(tracer.stderr).on('line', (line) => {
-    // A call that another thread interrupts takes a second line, `<... fsync resumed>`.
+    // An interrupted call prints a second line, `<... fsync resumed>`.
     if (/\bf(data)?sync\(/.test(line)) count++;
   });
   const why = await Promise.race([missing, closed, attached(pid)]);
@@ -29,7 +28,7 @@ export async function countFsyncs({ pid }: ServerProcess, run: () => Promise<voi
   return { kind: 'counted', count };
 }
 
-/** Resolves once the process is traced: strace itself says so on a terminal only. */
+/** Resolves once the process is traced, which strace reports only to a terminal. */
 async function attached(pid: number): Promise<undefined> {
   for (;;) {
     const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => 'TracerPid:\t1');

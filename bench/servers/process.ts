@@ -12,10 +12,8 @@ const TICKS_PER_SECOND = 100;
 export interface ServerProcess extends AsyncDisposable {
   pid: number;
   port: number;
-  /** What it printed when it listened. */
   ready: Record<string, unknown>;
   signal(signal: NodeJS.Signals): void;
-  /** Resolves with the next line on standard error. */
   nextError(): Promise<string>;
 }
 
@@ -25,19 +23,14 @@ process.once('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
-/**
- * Starts a server and waits for the line of JSON in which it names its `port`. Its log is read and thrown away, as a log
- * collector would read it.
- * @param options.folder its working directory; by default a new one, which is removed afterwards
- * @param options.core undefined for any
- */
+/** Resolves once the server has printed the JSON line with its `port`. Its log is read and discarded. */
 export async function startServer(
   args: string[],
   { core, folder, settings = {} }: { core?: string; folder?: string; settings?: Record<string, string> },
 ): Promise<ServerProcess> {
   const cwd = folder ?? (await temporaryFolder());
   const [file, all] = nodeCommand(args, core);
-  // NODE_ENV is for Express and the peers; the product is in production unless told otherwise.
+  // NODE_ENV is for Express and the peers; the product defaults to production.
   const env = { PATH: '/usr/bin:/bin', NODE_ENV: 'production', ...settings };
   const child = spawn(file, all, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(child);
@@ -92,15 +85,14 @@ async function firstPort(child: ChildProcess, closed: Promise<unknown>): Promise
   }
 }
 
-/** Resident memory in megabytes. Linux only. */
 export async function residentMegabytes({ pid }: ServerProcess): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
 }
 
-/** CPU time used so far by all threads of the process, in seconds; NaN where there is no /proc, which is Linux's. */
+/** Seconds of CPU time used so far by all threads; NaN without /proc (Linux only). */
 export async function cpuSeconds({ pid }: ServerProcess): Promise<number> {
-  // proc_pid_stat(5): utime and stime are fields 14 and 15; the second field, in parentheses, may contain spaces.
+  // proc_pid_stat(5): utime and stime are fields 14 and 15; the parenthesized second field may contain spaces.
   const fields = (await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')).replace(/^.*\) /s, '').split(' ');
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }

@@ -5,19 +5,14 @@ import type { Call } from '../load/load.ts';
 import { accessTokenOf, emailOf, PASSWORD, refreshTokenOf, type SeededSession } from '../population.ts';
 import { startServer, type ServerProcess } from './process.ts';
 
-/** People of each peer, with a session each. */
 export const PEOPLE = 1_000;
 
-/** A server, and how to ask it. */
 export interface Stack extends ServerProcess {
-  /** The authenticated read, once for each session. */
   reads: Call[];
-  /** A login of each person. */
   logins: Call[];
 }
 
 interface Where {
-  /** Undefined for any. */
   core?: string | undefined;
 }
 
@@ -27,13 +22,11 @@ const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 const logins = (path: string, count: number): Call[] =>
   Array.from({ length: count }, (_, number) => ({ path, body: { email: emailOf(number), password: PASSWORD } }));
 
-/** A tRPC procedure without authentication on the stock Express adapter. */
 export async function startBare({ core }: Where = {}): Promise<Stack> {
   const server = await startServer([BARE], where(core));
   return { ...server, reads: [{ path: '/trpc/me' }], logins: [] };
 }
 
-/** What a JWT tutorial ends with; see bench/peers/tutorial.js. */
 export async function startTutorial({ core }: Where = {}): Promise<Stack> {
   const server = await startPeer('tutorial.js', core);
   const reads = tokensOf(server).map((token) => ({ path: '/api/me', headers: bearer(token) }));
@@ -49,12 +42,7 @@ export async function startBetterAuth({ core }: Where = {}): Promise<Stack> {
   return checked({ ...server, reads, logins: logins('/api/auth/sign-in/email', PEOPLE) });
 }
 
-/**
- * The product, as production runs it.
- * @param options.folder with the database; see `population`
- * @param options.sessions of the database that are to read and to log in
- * @param options.preload a module to load first
- */
+/** @param options.folder with the database; see `population` */
 export async function startProduct({
   core,
   folder,
@@ -81,7 +69,6 @@ export async function startProduct({
   });
 }
 
-/** A refresh of the product, which rotates. */
 export const refreshOf = (session: SeededSession): Call => ({
   path: '/trpc/auth.refresh',
   body: {},
@@ -93,7 +80,7 @@ const startPeer = (name: string, core: string | undefined) =>
   startServer([file(`../peers/${name}`), PASSWORD, String(PEOPLE)], where(core));
 const tokensOf = (server: ServerProcess) => server.ready['tokens'] as string[];
 
-/** Better Auth answers 200 to a guest too, so that the status alone does not prove that a token is accepted. */
+/** Better Auth also answers guests with 200, so the status does not prove that the token was accepted. */
 async function checked(stack: Stack): Promise<Stack> {
   const [{ path, headers } = { path: '' }] = stack.reads;
   const answer = await fetch(`http://127.0.0.1:${stack.port}${path}`, { ...(headers && { headers }) });

@@ -2,7 +2,6 @@ import type { Grant } from '../../src/shared/auth.ts';
 import type { RunningServer } from './server.ts';
 import type { Person } from './people.ts';
 
-/** Calls a mutation without a browser, as another service would. */
 export async function call(
   { url }: Pick<RunningServer, 'url'>,
   procedure: string,
@@ -15,7 +14,6 @@ export async function call(
   });
 }
 
-/** Creates an account without a browser. */
 export async function createAccount(server: Pick<RunningServer, 'url'>, person: Person): Promise<Grant> {
   const response = await call(server, 'auth.register', { input: person });
   const body = (await response.json()) as { result?: { data: Grant } };

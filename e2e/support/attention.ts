@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 
-/** Makes the page hidden, as if the person switched to another window. A hidden page renews no token ahead of time. */
+/** Hides the page, as if the user switched windows. A hidden page renews no token ahead of time. */
 export async function lookAway(page: Page): Promise<void> {
   await page.evaluate(() => {
     Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => 'hidden' });
@@ -8,10 +8,7 @@ export async function lookAway(page: Page): Promise<void> {
   });
 }
 
-/**
- * Makes the page visible for a moment, in which it refetches what it shows, once. Hidden again at once, so that the rest of
- * the test may take as long as it likes.
- */
+/** Shows the page just long enough to refetch once. Hiding it again lets the rest of the test take its time. */
 export async function glance(page: Page): Promise<void> {
   await page.evaluate(() => {
     let state: DocumentVisibilityState = 'visible';

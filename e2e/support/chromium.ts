@@ -11,32 +11,25 @@ const UNPACK = fileURLToPath(new URL('unpack-chromium.ts', import.meta.url));
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache/latchkey', import.meta.url));
 const FOLDER = join(CACHE, `chromium-${manifest.devDependencies['@sparticuz/chromium']}`);
 
-/** Whether the browser from npm runs on this platform. Elsewhere the tests use the developer's Chrome. */
+/** Elsewhere the tests use the installed Chrome. */
 const PACKAGED = process.platform === 'linux' && process.arch === 'x64';
 
-/**
- * Unpacks the Chromium from npm, once per version.
- *
- * Not into /tmp, the default of the package: there it mistakes any file of that name for the browser, even one half unpacked
- * by another run or left by another version.
- */
+/** Not into /tmp, the default: there the package takes any file of that name for the browser, however incomplete. */
 export async function unpackChromium(): Promise<void> {
   if (!PACKAGED || existsSync(FOLDER)) return;
   await mkdir(CACHE, { recursive: true });
   const draft = await mkdtemp(join(CACHE, 'unpacking-'));
   try {
     await promisify(execFile)(process.execPath, [UNPACK], {
-      // AWS_LAMBDA_JS_RUNTIME makes it unpack the libraries (NSS, expat) that a bare Debian lacks.
+      // Makes it unpack the libraries (NSS, expat) that a bare Debian lacks.
       env: { TMPDIR: draft, AWS_LAMBDA_JS_RUNTIME: 'nodejs24.x' },
     });
-    // The one in the package refers to /tmp.
     await writeFile(
       join(draft, 'fonts/fonts.conf'),
       `<?xml version="1.0"?><fontconfig><dir>${join(FOLDER, 'fonts')}</dir><cachedir>${join(FOLDER, 'font-cache')}</cachedir></fontconfig>\n`,
     );
-    // Atomic, so that no other run finds half a browser.
+    // Atomic, so that no other run sees half a browser.
     await rename(draft, FOLDER).catch((error: NodeJS.ErrnoException) => {
-      // Another run finished first.
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
     });
   } finally {
@@ -55,7 +48,7 @@ export function launchChromium(options: LaunchOptions = {}): Promise<Browser> {
     },
     ...options,
     args: [
-      // Only local names resolve: the tests must not depend on, or talk to, another machine.
+      // Only local names resolve: tests must not depend on, or contact, other machines.
       '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1',
       '--disable-gpu',
       ...(options.args ?? []),

@@ -6,7 +6,6 @@ function open({ folder }: Pick<ServerProcess, 'folder'>) {
   return new Database(join(folder, 'data', 'latchkey.db'));
 }
 
-/** Changes the database from outside, as another server or an operator would. */
 export function change(server: Pick<ServerProcess, 'folder'>, sql: string, ...values: string[]): void {
   const database = open(server);
   database.prepare(sql).run(values);
@@ -18,7 +17,6 @@ interface SessionRow {
   end_reason: string | null;
 }
 
-/** All rows of the sessions table with all their columns, oldest first. */
 export function sessionsOf(server: Pick<ServerProcess, 'folder'>): SessionRow[] {
   const database = open(server);
   const rows = database.prepare<[], SessionRow>('select * from sessions order by created_at, id').all();

@@ -7,8 +7,8 @@ import { launchChromium } from './chromium.ts';
 import { visitorWith, type Visitor } from './visitor.ts';
 
 /**
- * A visitor whose tabs can be frozen. Playwright emulates focus in every page, and a browser freezes no focused page; the
- * exception is the default context of a browser that it connects to. That context has no base URL, so each tab opens the
+ * A visitor whose tabs can be frozen. Browsers do not freeze focused pages, and Playwright emulates focus in every
+ * page except in the default context of a browser it connects to. That context has no base URL, so each tab opens the
  * site first.
  */
 export async function visitorWithFreezer(url: string): Promise<Visitor> {
@@ -29,19 +29,18 @@ export async function visitorWithFreezer(url: string): Promise<Visitor> {
   };
 }
 
-/** The browser writes its debugging port to a file in its profile. */
 async function debuggingAddress(browser: Browser): Promise<string> {
   const devtools = await browser.newBrowserCDPSession();
   const { commandLine } = await devtools.send('SystemInfo.getInfo');
   const [, profile = ''] = /--user-data-dir=(\S+)/.exec(commandLine) ?? [];
   const file = join(profile, 'DevToolsActivePort');
-  // Another thread writes the file, perhaps after the response above; nothing else announces it.
+  // Written by another thread, perhaps after the response above; nothing announces it.
   while (!existsSync(file)) await setTimeout(10);
   const [port, path] = (await readFile(file, 'utf8')).split('\n');
   return `ws://localhost:${port}${path}`;
 }
 
-/** Freezes the tab, as a browser does after a while in the background: timers stop, messages still arrive. */
+/** Freezes the tab, as browsers do in the background: timers stop, messages still arrive. */
 export async function freeze(page: Page): Promise<void> {
   const session = await devtoolsOf(page);
   await page.evaluate(() => {
@@ -49,39 +48,33 @@ export async function freeze(page: Page): Promise<void> {
   });
   await session.send('Emulation.setFocusEmulationEnabled', { enabled: false });
   await session.send('Page.setWebLifecycleState', { state: 'frozen' });
-  // Without this check the test could pass with a tab that keeps running.
+  // Otherwise the test could pass with a running tab.
   if (!(await page.evaluate(() => 'frozen' in window))) throw new Error('The tab did not freeze.');
 }
 
-/** Resumes the tab, still in the background. */
 export async function thaw(page: Page): Promise<void> {
   await (await devtoolsOf(page)).send('Page.setWebLifecycleState', { state: 'active' });
 }
 
-/** Brings a thawed tab to the front. */
 export async function lookAt(page: Page): Promise<void> {
   await (await devtoolsOf(page)).send('Emulation.setFocusEmulationEnabled', { enabled: true });
 }
 
 const devtools = new WeakMap<Page, Promise<CDPSession>>();
 
-/** One DevTools session per page: its emulation settings end with it. */
+/** One session per page: its emulation settings end with it. */
 function devtoolsOf(page: Page): Promise<CDPSession> {
   const known = devtools.get(page) ?? page.context().newCDPSession(page);
   devtools.set(page, known);
   return known;
 }
 
-/**
- * Does what a browser does when it puts a page into its back/forward cache: fires `pagehide`, then freezes the page. The
- * Chromium from npm has no such cache.
- */
+/** The Chromium from npm has no back/forward cache, so this fires `pagehide` and freezes the page. */
 export async function putAway(page: Page): Promise<void> {
   await page.evaluate(() => void dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })));
   await freeze(page);
 }
 
-/** Restores the page as the Back button does, still in the background. */
 export async function bringBack(page: Page): Promise<void> {
   await thaw(page);
   await page.evaluate(() => void dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })));

@@ -10,11 +10,10 @@ const PARTS = ['src', 'drizzle', 'package.json', 'tsconfig.json', 'vite.config.t
 
 export interface ProjectCopy extends AsyncDisposable {
   folder: string;
-  /** Replaces the first `from`. @throws Error if the file does not contain it */
+  /** @throws Error if the file does not contain `from` */
   edit(path: string, from: string, to: string): Promise<void>;
 }
 
-/** Copies the sources of the project into a temporary folder and links node_modules. */
 export async function copyOfTheProject(): Promise<ProjectCopy> {
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-copy-'));
   for (const part of PARTS) await cp(join(PROJECT, part), join(folder, part), { recursive: true });
@@ -30,14 +29,9 @@ export async function copyOfTheProject(): Promise<ProjectCopy> {
   };
 }
 
-/**
- * Runs a script of a package in the project or a copy of it. With an empty environment, as Vitest's NODE_ENV would turn a
- * build into one for tests.
- * @param file path below node_modules
- */
+/** The environment is empty, because NODE_ENV from Vitest would change the build. @param file below node_modules */
 export async function runPackage(folder: string, file: string, ...args: string[]): Promise<void> {
   await promisify(execFile)(process.execPath, [join(folder, 'node_modules', file), ...args], { cwd: folder, env: {} });
 }
 
-/** Builds the client as `npm run build` does. */
 export const buildClient = (folder: string) => runPackage(folder, 'vite/bin/vite.js', 'build', '--logLevel', 'error');

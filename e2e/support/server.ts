@@ -6,29 +6,24 @@ import { join } from 'node:path';
 import manifest from '../../package.json' with { type: 'json' };
 import { PROJECT } from './project.ts';
 
-/** How long expected output may take before the test fails. */
 const OUTPUT_TIMEOUT_MS = 60_000;
-/** The server listens on this port, or has failed to start: `node --watch` does not exit then but waits for a change. */
+/** Listening, or failed to start, in which case `node --watch` waits for a change instead of exiting. */
 const LISTENING = /"port":(\d+)|^Failed running /m;
 
-/** How long a server may take to stop before it is killed and the test fails. */
 const STOP_TIMEOUT_MS = 20_000;
 
 export interface ServerProcess extends AsyncDisposable {
   pid: number;
-  /** Its working directory, which contains `data/`. */
+  /** The working directory, which contains `data/`. */
   folder: string;
-  /** Everything written to stdout and stderr so far. */
   output(): string;
-  /** Resolves when the output matches the pattern; rejects if the process ends first, or on timeout. */
+  /** Rejects if the process ends first, or on timeout. */
   outputWith(pattern: RegExp): Promise<RegExpExecArray>;
   signal(signal: NodeJS.Signals): void;
-  /** The exit code, or null if a signal ended it. */
   exited: Promise<number | null>;
 }
 
 export interface RunningServer extends ServerProcess {
-  /** Its origin. */
   url: string;
   port: number;
   /** Sends SIGTERM. @returns the exit code */
@@ -36,42 +31,37 @@ export interface RunningServer extends ServerProcess {
 }
 
 interface Options {
-  /** Environment variables. Nothing is inherited from this process. */
+  /** The whole environment: nothing is inherited. */
   settings?: Record<string, string>;
-  /** A working directory that outlives the server, to start another one on the same data. */
+  /** Outlives the server, so that another can start on the same data. */
   folder?: string;
-  /** A copy of the project, with sources and built client, to run instead of this one. */
+  /** A copy of the project, with its built client, to run instead. */
   project?: string;
 }
 
-/** Killed when this process ends, even in the middle of a test. */
+/** Killed when this process ends, even in mid-test. */
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 process.once('SIGTERM', () => process.exit(1));
 
-/** Strong secrets, as production requires them. */
 export const secrets = {
   JWT_ACCESS_SECRET: 'q3Vb7xYt0NfKz8Lr2WmPc5Hs9JdGu4Ea',
   JWT_REFRESH_SECRET: 'T6eRk1ZoXw9Bn4MvQy7Ca3Li8Up2FjDs',
 };
 
-/** The lowest cost allowed: these tests are not about hashing. */
 const cheap = { BCRYPT_COST: '10' };
 
-/** Starts the built product as `npm start` does, on a free port with an empty database. */
 export function startProduct({ settings, ...where }: Options = {}): Promise<RunningServer> {
   const all = { PORT: '0', ...secrets, ...cheap, ...settings };
   return listening(run(manifest.scripts.start, all, where));
 }
 
-/** Starts the product as `npm run dev` does: from sources, watching them, with no settings of a developer's own. */
 export function startDevelopment({ settings, ...where }: Options = {}): Promise<RunningServer> {
   return listening(run(manifest.scripts.dev, { PORT: '0', ...cheap, ...settings }, where));
 }
 
-/** Runs the built product without waiting for it to listen. */
 export function runProduct(settings: Record<string, string>): Promise<ServerProcess> {
   return run(manifest.scripts.start, settings, {});
 }
@@ -83,7 +73,7 @@ async function listening(started: Promise<ServerProcess>): Promise<RunningServer
     if (port === undefined) throw new Error(server.output());
     return {
       ...server,
-      // Not 127.0.0.1: over plain HTTP, a browser accepts a Secure cookie from localhost only.
+      // Not 127.0.0.1: over plain HTTP, browsers accept Secure cookies only from localhost.
       url: `http://localhost:${port}`,
       port: Number(port),
       stop() {
@@ -103,7 +93,7 @@ async function run(
   settings: Record<string, string>,
   { folder: given, project = PROJECT }: Omit<Options, 'settings'>,
 ): Promise<ServerProcess> {
-  // Its own folder, so that it does not read a developer's `.env` and `data/`.
+  // A separate folder, to ignore the `.env` and `data/` of a developer.
   const folder = given ?? (await temporaryFolder());
   const [, ...args] = command.split(' ').map((arg) => (arg.startsWith('src/') ? join(project, arg) : arg));
   const child = spawn(process.execPath, args, { cwd: folder, env: settings, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -117,11 +107,10 @@ async function run(
     });
 
   running.add(child);
-  // 'close' rather than 'exit': its children, which share the pipes, have ended too.
+  // 'close', not 'exit', so that its children, which share the pipes, have ended too.
   const exited = once(child, 'close').then(([code]) => code as number | null);
 
   return {
-    // Undefined only if it could not be started, which `exited` reports.
     pid: child.pid ?? 0,
     folder,
     output: () => output,
@@ -156,5 +145,4 @@ async function run(
   };
 }
 
-/** Creates an empty folder, which the caller removes. */
 export const temporaryFolder = () => mkdtemp(join(tmpdir(), 'latchkey-'));

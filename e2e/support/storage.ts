@@ -1,6 +1,5 @@
 import type { Page } from 'playwright-core';
 
-/** Everything that this origin has stored in the browser and its scripts can read. */
 export async function storedBy(page: Page): Promise<string> {
   return page.evaluate(async () => {
     const stored: unknown[] = [
@@ -11,7 +10,7 @@ export async function storedBy(page: Page): Promise<string> {
       Object.entries(sessionStorage),
     ];
     for (const cache of await caches.keys()) stored.push(cache, await (await caches.open(cache)).keys());
-    // There should be none at all, so their names are enough.
+    // There should be none, so names are enough.
     for (const database of await indexedDB.databases()) stored.push(database.name);
     return JSON.stringify(stored);
   });

@@ -6,7 +6,6 @@ import type { Visitor } from './visitor.ts';
 
 type Five = [Page, Page, Page, Page, Page];
 
-/** Creates the account, and shows its dashboard in five tabs. */
 export async function fiveTabs(browser: Visitor, person: Person): Promise<Five> {
   const first = await browser.tab();
   await register(first, person);
@@ -19,7 +18,7 @@ export async function fiveTabs(browser: Visitor, person: Person): Promise<Five> 
   return [first, await another(), await another(), await another(), await another()];
 }
 
-/** Creates the account, and logs in where tabs begin at the site. The server's stream is open in the first. */
+/** Creates the account without a browser, then logs in. The first tab holds the event stream. */
 export async function twoTabs(server: RunningServer, browser: Visitor, person: Person): Promise<[Page, Page]> {
   await createAccount(server, person);
   const first = await browser.tab();
@@ -32,7 +31,7 @@ export async function twoTabs(server: RunningServer, browser: Visitor, person: P
   return [first, second];
 }
 
-/** From their next load on the tabs cannot tell each other anything. */
+/** From their next load, tabs cannot message each other. */
 export async function keepApart(context: BrowserContext): Promise<void> {
   await context.addInitScript(() => {
     Object.defineProperty(globalThis, 'BroadcastChannel', { value: undefined });

@@ -2,40 +2,30 @@ import type { Browser, BrowserContext, BrowserContextOptions, Page, Request } fr
 import { afterAll, expect } from 'vitest';
 import { launchChromium } from './chromium.ts';
 
-/** Timeout of each step in the browser. Shorter than that of a test, so that it can clean up. */
+/** Per browser step. Shorter than the test timeout, which leaves time for cleanup. */
 const STEP_TIMEOUT_MS = 15_000;
 
 let launched: Promise<Browser> | undefined;
 
-// One browser per file: launched by its first test, closed after its last.
 afterAll(async () => {
   const browser = await launched;
   launched = undefined;
   await browser?.close();
 });
 
-/** A person with their own browser: cookies, storage and tabs. */
 export interface Visitor extends AsyncDisposable {
   context: BrowserContext;
-  /** Opens another tab. */
   tab(): Promise<Page>;
-  /** All requests so far, from all tabs. */
   requests: readonly Request[];
-  /** Number of calls to a procedure so far, batched or not. */
   calls(procedure: string): number;
-  /**
-   * Expects something that would otherwise fail the test: a console message or a failed request, written as in the report
-   * at its end, such as `401 POST /trpc/auth.login`.
-   */
+  /** Allows a fault that would otherwise fail the test, written like `401 POST /trpc/auth.login`. */
   expectFault(pattern: RegExp): void;
-  /** Allows requests to another origin. */
   alsoVisits(origin: string): void;
 }
 
 /**
- * Opens a browser context for the site at `url`. Disposing of it fails the test if the browser reported anything unexpected:
- * a console message (which includes violations of the content security policy), an exception, a failed request, or a request
- * to another origin.
+ * Opens a browser context for the site. Disposing of it fails the test on anything unexpected: console messages
+ * (which include CSP violations), exceptions, failed requests, or requests to other origins.
  */
 export async function visitor(url: string, options: BrowserContextOptions = {}): Promise<Visitor> {
   launched ??= launchChromium();
@@ -43,7 +33,6 @@ export async function visitor(url: string, options: BrowserContextOptions = {}):
   return visitorWith(await browser.newContext({ baseURL: url, locale: 'en', ...options }), url);
 }
 
-/** The same for a context that the caller has set up. */
 export function visitorWith(context: BrowserContext, url: string): Visitor {
   context.setDefaultTimeout(STEP_TIMEOUT_MS);
 
@@ -65,7 +54,7 @@ export function visitorWith(context: BrowserContext, url: string): Visitor {
       faults.push(`other origin: ${said(request)}`);
   });
   context.on('requestfailed', (request) => {
-    // A stream only ever ends by being aborted.
+    // Streams only ever end by being aborted.
     if (isStream(request) && request.failure()?.errorText === 'net::ERR_ABORTED') return;
     faults.push(`failed: ${said(request)}: ${request.failure()?.errorText ?? 'unknown reason'}`);
   });
@@ -81,10 +70,10 @@ export function visitorWith(context: BrowserContext, url: string): Visitor {
     expectFault: (pattern) => void expected.push(pattern),
     alsoVisits: (origin) => void origins.add(origin),
     async [Symbol.asyncDispose]() {
-      // Before closing, which aborts what the pages have in flight.
+      // Before closing, which aborts requests in flight.
       const unexpected = faults.filter((fault) => !expected.some((pattern) => pattern.test(fault)));
       await context.close();
-      // Soft, so that it is reported next to the actual failure, which it often explains.
+      // Soft, to be reported along with the actual failure, which it often explains.
       expect.soft(unexpected, 'unexpected browser faults').toEqual([]);
     },
   };

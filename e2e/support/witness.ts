@@ -1,16 +1,11 @@
 import type { Page } from 'playwright-core';
 
-/** What a page showed at one moment. */
 export interface Sight {
   path: string;
   heading: string;
 }
 
-/**
- * Records every page shown in the tab from the next load on, however briefly: a MutationObserver runs after each change of
- * the document and before it is painted. Each load starts a new record.
- * @returns a function that resolves what the current load has shown so far
- */
+/** From the next load on, records every page shown, however briefly: MutationObservers run before painting. */
 export async function watchPages(page: Page): Promise<() => Promise<Sight[]>> {
   await page.addInitScript(() => {
     const sights: Sight[] = [];

@@ -8,7 +8,7 @@ export function Layout() {
   const main = useFocusOnNavigation();
   const signedIn = useSession().status === 'signed-in';
 
-  // Following the link would be a navigation in the router and leave #main in the address bar.
+  // Following the link would navigate the router and leave #main in the address bar.
   const skip = (event: MouseEvent) => {
     event.preventDefault();
     main.current?.focus();
@@ -38,7 +38,7 @@ export function Layout() {
         tabIndex={-1}
         className="mx-auto flex w-full max-w-5xl grow flex-col px-5 py-10 outline-none sm:py-16"
       >
-        {/* Here, where it outlives the pages: a navigation leaves the old page until the new one has been downloaded. */}
+        {/* Above the pages, so that navigating keeps the old page until the new one has been downloaded. */}
         <Suspense fallback={<Loading />}>
           <Outlet />
         </Suspense>
@@ -47,13 +47,13 @@ export function Layout() {
   );
 }
 
-/** Moves the focus to the heading of a new page, so that screen readers announce it as they do when a document loads. */
+/** Moves the focus to the heading of a new page, so that screen readers announce it like a page load. */
 function useFocusOnNavigation() {
   const main = useRef<HTMLElement>(null);
   const { pathname } = useLocation();
   const announced = useRef(pathname);
   useEffect(() => {
-    // The browser announces the first page, and the first Tab there must reach the skip link.
+    // The browser announces the first page itself, and the first Tab there must reach the skip link.
     if (announced.current === pathname) return;
     announced.current = pathname;
     main.current?.querySelector('h1')?.focus();

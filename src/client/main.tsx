@@ -8,7 +8,7 @@ import { App } from './app.tsx';
 import { routes } from './routes.tsx';
 import { preloadPage } from './ui/lazy-page.tsx';
 
-// While the session starts. A guest would be sent to the login page, and needs no other.
+// In parallel with the session. Guests are redirected to the login page and need no other.
 if (session.state.status !== 'signed-out') preloadPage(routes, window.location.pathname);
 
 createRoot(document.querySelector('#root')!).render(

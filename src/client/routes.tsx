@@ -11,8 +11,8 @@ import { lazyPage } from './ui/lazy-page.tsx';
 const memberPages: RouteObject[] = [{ path: '/dashboard', ...lazyPage(() => import('./pages/dashboard.tsx')) }];
 
 /**
- * Pages for guests. Anybody who is logged in is redirected to where they were going. They are part of the first download:
- * a first visit shows them without another round trip, and logging out works without a network.
+ * Anyone logged in is redirected to where they were going. Part of the first download, so that a first visit needs no
+ * second round trip and logging out works without a network.
  */
 const guestPages: RouteObject[] = [
   { path: '/', element: <Navigate replace to="/login" /> },
@@ -20,7 +20,6 @@ const guestPages: RouteObject[] = [
   { path: '/register', element: <RegisterPage /> },
 ];
 
-/** Pages for everyone. */
 const publicPages: RouteObject[] = [{ path: '*', element: <NotFoundPage /> }];
 
 const queries = lazyPage(() => import('./api/query-provider.tsx'));

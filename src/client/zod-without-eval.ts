@@ -1,5 +1,5 @@
 import { config } from 'zod/mini';
 
-// By default Zod compiles parsers with `new Function`, which our content security policy forbids, and even Zod's check for
-// it is reported as a violation. Import this before any module that creates a schema.
+// Zod compiles parsers with `new Function`, which our CSP forbids; even its feature check is reported as a violation.
+// Import this before any module that creates a schema.
 config({ jitless: true });

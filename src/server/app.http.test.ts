@@ -7,7 +7,7 @@ import { testWorld } from './testing/world.ts';
 
 const lines = (log: string[]) => log.map((line) => JSON.parse(line) as Record<string, unknown>);
 
-/** Waits for the lines of requests: each is logged when its response is closed, which the client does not see. */
+/** A line is logged when the response closes, which the client cannot see. */
 async function requestLines(log: string[], count: number) {
   for (;;) {
     const found = lines(log).filter(({ msg }) => msg === 'request');
@@ -62,7 +62,7 @@ describe('the log', () => {
   });
 
   it.each([true, false])(
-    'has the requests for files of the client in production only (production: %s)',
+    'includes requests for client files only in production (production: %s)',
     async (production) => {
       await using world = await testWorld({ production, logLevel: 'info' });
       for (const path of ['healthz', 'trpc/auth.me', 'nope']) await (await fetch(`${world.url}/${path}`)).text();
@@ -71,7 +71,7 @@ describe('the log', () => {
     },
   );
 
-  it('contains no password, token or cookie, and no input can forge a line', async () => {
+  it('contains no password, token or cookie, and input cannot forge a line', async () => {
     await using world = await testWorld();
     const client = world.client();
     const canary = 'CANARY\r\n{"level":30,"msg":"forged"}\u001b[2J';
@@ -99,7 +99,7 @@ describe('the log', () => {
 });
 
 describe('the audit log', () => {
-  it('has exactly one event for everything that happened', async () => {
+  it('has exactly one event per action', async () => {
     await using world = await testWorld();
     const client = world.client();
     const { user, password, session } = await client.register('ada');
@@ -138,7 +138,7 @@ describe('the audit log', () => {
     expect(logged[2]).toMatchObject({ type: 'reused', sessionId: session.id, ip: '127.0.0.1', at: expect.any(Number) });
   });
 
-  it('records the first refusal of a limit only', async () => {
+  it('records only the first refusal of a limit', async () => {
     await using world = await testWorld();
     const client = world.client();
     for (let tried = 0; tried < 15; tried += 1)
@@ -178,7 +178,7 @@ describe('a known device', () => {
       const known = await owner.mutate('auth.login', { email: user.email, password }, { headers });
       expect(known.status).toBe(200);
       expect(known.headers.getSetCookie()).toHaveLength(1);
-      // It is known for that account only, and grants no access by itself.
+      // It is known for that account only, and grants no access on its own.
       const other = await world.client().mutate('auth.login', { email: 'other@example.com', password }, { headers });
       expect(other.failure?.code).toBe('invalid_credentials');
     },
@@ -205,7 +205,7 @@ describe('an unavailable database', () => {
         ]);
         expect(answer.headers.get('retry-after')).toBe('1');
       }
-      // Reads go on, and so does what needs no database.
+      // Reads still work, and so does what needs no database.
       expect((await client.query('auth.me')).status).toBe(200);
       const headers = { origin: 'https://evil.test' };
       expect((await client.query('auth.me', { headers })).failure).toEqual({ code: 'origin_not_allowed' });
@@ -228,7 +228,7 @@ describe('an unavailable database', () => {
 });
 
 describe('health checks', () => {
-  it('say that the server lives, and is ready until it drains or the database is gone', async () => {
+  it('report the server as alive, and as ready until it drains or the database is gone', async () => {
     const world = await testWorld();
     const status = async (path: string) => {
       const response = await fetch(`${world.url}${path}`);
@@ -257,7 +257,7 @@ describe('health checks', () => {
 
 describe('Server-Timing of a page', () => {
   it.each([true, false])(
-    'tells the minimum length of a password, and of a session cookie (production: %s)',
+    'reports the minimum password length and the session cookie (production: %s)',
     async (production) => {
       await using world = await testWorld({ production, passwordMinLength: 12 });
       const name = production ? '__Host-refreshToken' : 'refreshToken';
@@ -266,7 +266,7 @@ describe('Server-Timing of a page', () => {
       expect(await timing('/login', '')).toBe('password-min-length;desc="12"');
       expect(await timing('/login', 'other=x')).toBe('password-min-length;desc="12"');
       expect(await timing('/dashboard', `${name}=x`)).toBe('password-min-length;desc="12", session');
-      // Two copies are never believed, so there is no session to ask for.
+      // Two copies are never trusted, so there is no session to ask for.
       expect(await timing('/dashboard', `${name}=x; ${name}=y`)).toBe('password-min-length;desc="12"');
       expect(await timing('/trpc/auth.me', `${name}=x`)).toBeNull();
     },

@@ -5,10 +5,6 @@ import { securityHeaders } from './http/security-headers.ts';
 import { errorHandler, NO_STORE, trpcHandler } from './http/trpc-handler.ts';
 import type { Services } from './services.ts';
 
-/**
- * The whole server as one Express app: health, the API, and the pages.
- * @param pages serves the client; see http/spa.ts
- */
 export function createApp(services: Services, pages: RequestHandler): Express {
   const { settings } = services;
   const app = express();
@@ -21,12 +17,12 @@ export function createApp(services: Services, pages: RequestHandler): Express {
   const logRequest = requestLog(services);
   app.use((req, res, next) => {
     logRequest(req, res);
-    // A connection that is kept alive would delay a server that is stopping.
+    // A kept-alive connection would delay shutdown.
     if (services.draining()) res.shouldKeepAlive = false;
     checkHost(req);
     next();
   });
-  // Ahead of everything that it does not need: each middleware costs every call some microseconds.
+  // First, because every middleware ahead of it costs each call a few microseconds.
   if (settings.clientUrl !== undefined) app.use('/trpc', corsFor(settings.clientUrl, { ...headers, ...NO_STORE }));
   app.use('/trpc', trpcHandler(services, headers));
   app.use((_req, res, next) => {
@@ -47,9 +43,8 @@ export function createApp(services: Services, pages: RequestHandler): Express {
 }
 
 /**
- * Tells a page what only the server knows, in a header that its scripts can read: the minimum length of a password, and
- * whether a refresh cookie came with the request for the page. Scripts cannot see that cookie, and asking for a session
- * that cannot exist would be a request that fails.
+ * Gives the page what only the server knows, in a header that scripts can read: the minimum password length, and
+ * whether the request carried a refresh cookie. Without one, asking for a session could only fail.
  */
 function serverTiming({ cookie, settings }: Services): RequestHandler {
   const minLength = `password-min-length;desc="${settings.passwordMinLength}"`;

@@ -20,7 +20,7 @@ function forge(typ: string, claims: object, secret: string): string {
 const claimsOf = (token = '') =>
   JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as Record<string, unknown>;
 
-/** Sends exactly these bytes, as Latin-1: a client library would reject or correct them. */
+/** Sends exactly these bytes, as Latin-1, which a client library would reject or correct. */
 function raw(world: World, bytes: string): Promise<{ status: number; head: string; body: string }> {
   return new Promise((resolve, reject) => {
     const socket = connect(Number(new URL(world.url).port), '127.0.0.1', () => socket.write(bytes, 'latin1'));
@@ -62,7 +62,7 @@ describe('a token signed with our secret', () => {
       const headers = { authorization: `Bearer ${token}` };
       const called = await stranger.query('auth.me', { headers });
       const { failure } = await stranger.mutate('auth.refresh');
-      // Generation 1 rotates at once; presenting its token again is answered with the current generation.
+      // Generation 1 rotates immediately; presenting its token again is answered with the current generation.
       expect([kind, called.status, failure]).toEqual([
         kind,
         kind === 'access' ? 200 : 401,
@@ -87,7 +87,7 @@ describe('a token signed with our secret', () => {
       (own, other) => ({ ...claimsOf(own.accessToken), sub: claimsOf(other.accessToken)['sub'] }),
     ],
     ['a session that does not exist', (own) => ({ ...claimsOf(own.accessToken), sid: 'x' })],
-  ])('with %s grants access to nothing and ends nothing', async (_, forged) => {
+  ])('with %s grants no access and ends no session', async (_, forged) => {
     await using world = await testWorld(keys);
     const [own, other] = [world.client(), world.client()];
     await own.register();
@@ -121,7 +121,7 @@ describe('a token signed with our secret', () => {
 });
 
 describe('the access token', () => {
-  it('is read from its own place only', async () => {
+  it('is read from the Authorization header only', async () => {
     await using world = await testWorld();
     const client = world.client();
     await client.register();
@@ -164,8 +164,8 @@ describe('the cookie', () => {
     }
   });
 
-  // Once accepted: `trim` removes U+00A0 like a space, but to a browser this is another name, which does not have the
-  // protected prefix, so that any host of the domain can set it.
+  // Regression: `trim` strips U+00A0 like a space, but to a browser this is another name, without the
+  // protected prefix, which any host of the domain can set.
   it.each(['\u00a0', '\ufeff'])('is another cookie if %j precedes its name', async (space) => {
     const { tokenCookie } = await import('./auth/sessions/cookies.ts');
     const request = { headers: { cookie: `a=b; ${space}${NAME}=evil` } } as Parameters<
@@ -200,7 +200,7 @@ describe('the origin check', () => {
     }
   });
 
-  // Once, each value of the header was recorded separately.
+  // Regression: each value of the header was recorded separately.
   it('records a refusal once a minute, whatever the header says', async () => {
     await using world = await testWorld();
     for (let index = 0; index < 20; index += 1)
@@ -210,7 +210,7 @@ describe('the origin check', () => {
 });
 
 describe('a request target that is not a URL', () => {
-  // Once answered 500: `new URL` throws on these in the guard, or `Request` in tRPC.
+  // Regression: 500, because `new URL` in the guard, or `Request` in tRPC, throws on these.
   it.each([
     ['/trpc//[', 'x'],
     ['/trpc//a:b', 'x'],
@@ -218,7 +218,7 @@ describe('a request target that is not a URL', () => {
     ['/trpc//?batch=1', 'x'],
     ['http://x:99999/trpc/auth.me', 'x'],
     ['/trpc/auth.me', 'a@b'],
-  ])('is answered as a client error, and not with a page: %s at %s', async (target, host) => {
+  ])('gets a client error and not a page: %s at %s', async (target, host) => {
     await using world = await testWorld();
     const answer = await raw(world, `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
     expect([400, 404]).toContain(answer.status);
@@ -270,7 +270,7 @@ describe('guessing passwords over HTTP', () => {
 });
 
 describe('a stream', () => {
-  it('opens for a token in the header only, and frees its slot when the connection breaks', async () => {
+  it('opens only for a token in the header, and frees its slot when the connection breaks', async () => {
     await using world = await testWorld();
     const client = world.client();
     await client.register();

@@ -5,12 +5,7 @@ import { z } from 'zod';
 
 const schema = z.object({ JWT_ACCESS_SECRET: z.string(), JWT_REFRESH_SECRET: z.string() });
 
-/**
- * Secrets for development, generated at the first start and kept, so that a restart logs nobody out. Never used in
- * production.
- * @param file where they are kept, readable by its owner only
- * @throws if the file exists but cannot be read
- */
+/** Generated on the first start and kept, so that a restart logs nobody out. @throws if `file` cannot be read */
 export function developmentSecrets(file = 'data/development-secrets.json'): z.infer<typeof schema> {
   try {
     return schema.parse(JSON.parse(readFileSync(file, 'utf8')));

@@ -11,7 +11,7 @@ const seconds = (text: string) => {
 };
 
 describe('docs/security.md', () => {
-  it('names only files of tests that exist', () => {
+  it('names only existing test files', () => {
     const files = ['src', 'e2e', 'scripts'].flatMap((folder) =>
       readdirSync(new URL(`../../${folder}`, import.meta.url), { recursive: true, encoding: 'utf8' }).map(
         (file) => `${folder}/${file}`,

@@ -21,7 +21,7 @@ function complaintFor(env: Record<string, string | undefined>): string {
   throw new Error('The settings were accepted.');
 }
 
-/** Values to be refused, for every setting. */
+/** Invalid values for every setting. */
 const wrong: Record<string, string[]> = {
   PORT: ['-1', '65536', '80.5', '0x50', '3000 ', 'eighty', '1e3'],
   DATABASE_URL: ['postgres://localhost/app', './data/app.db', 'file:', 'file:app.db?mode=ro', 'mysql://x'],
@@ -92,7 +92,7 @@ describe('readSettings', () => {
   });
 
   describe.each(Object.entries(wrong))('%s', (name, values) => {
-    it.each(values)('refuses %j by the name of the setting', (value) => {
+    it.each(values)('refuses %j, naming the setting', (value) => {
       const complaint = complaintFor({ [name]: value });
       expect(complaint).toMatch(new RegExp(`^ {2}${name} must be`, 'm'));
       expect(complaint.split('\n')).toHaveLength(2);
@@ -136,7 +136,7 @@ describe('readSettings', () => {
       expect(complaint).not.toContain(placeholder);
     });
 
-    it('may be several, of which the first signs', () => {
+    it('may be several, the first of which signs', () => {
       const next = 'nX5c2Vb8Zm1Qp9Lw4Tk7Rj3Hg6Fd0Sa!next';
       const { accessSecrets } = read({ JWT_ACCESS_SECRET: `${next}, ${secrets.JWT_ACCESS_SECRET}` });
       expect(accessSecrets).toEqual([next, secrets.JWT_ACCESS_SECRET]);
@@ -166,12 +166,12 @@ describe('readSettings', () => {
   });
 
   describe('the fallback', () => {
-    it('is used for what the environment does not set', () => {
+    it('is used for what the environment leaves unset', () => {
       const settings = readSettings({ production: false, env: {}, fallback: secrets });
       expect(settings).toMatchObject({ production: false, accessSecrets: [secrets.JWT_ACCESS_SECRET] });
     });
 
-    it('yields to the environment, and is validated like it', () => {
+    it('yields to the environment, and is validated the same way', () => {
       const env = { JWT_ACCESS_SECRET: 'fromTheEnvironment-9Kd83Jx02Lq7Zm41!' };
       expect(readSettings({ production: false, env, fallback: secrets }).accessSecrets).toEqual([
         env.JWT_ACCESS_SECRET,

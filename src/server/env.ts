@@ -2,16 +2,14 @@ import { z } from 'zod';
 import { PASSWORD_MIN_LENGTH } from '../shared/auth.ts';
 import { StartupError } from './startup-error.ts';
 
-/** Browsers keep a cookie no longer (RFC 6265bis, section 5.5). */
+/** Browsers cap cookie lifetimes at this (RFC 6265bis, section 5.5). */
 const MAX_DURATION_DAYS = 400;
 /** RFC 7518, section 3.2: an HS256 key must be at least as long as the hash. */
 const SECRET_MIN_BYTES = 32;
-/** A secret with fewer different characters was typed, not generated. */
+/** Anything with fewer was typed, not generated. */
 const SECRET_MIN_DISTINCT_CHARACTERS = 6;
-/** Secrets as they appear in tutorials. */
 const PLACEHOLDER = /change[-_ ]?(me|this|it|in)(?![a-z])|replace[-_ ]?(me|this|with)(?![a-z])|^your[-_ ]/i;
 
-/** Whether it repeats a part three times or more, the last one perhaps cut off. */
 const isRepetition = (secret: string) =>
   Array.from({ length: Math.floor(secret.length / 3) }, (_, index) => index + 1).some((period) =>
     secret.startsWith(secret.slice(period)),
@@ -19,7 +17,7 @@ const isRepetition = (secret: string) =>
 
 const MILLISECONDS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** A duration such as `90s`, `15m`, `12h` or `7d`, in milliseconds. */
+/** `90s`, `15m`, `12h` or `7d`, in milliseconds. */
 const durationMs = z.string().transform((text, ctx) => {
   const [, amount, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
   const ms = Number(amount) * MILLISECONDS[unit as keyof typeof MILLISECONDS];
@@ -40,7 +38,6 @@ const wholeNumber = (min: number, max: number) =>
 
 const GENERATE = 'for example the output of `openssl rand -base64 48`';
 
-/** One or more secrets, separated by commas, so that a secret can be replaced in steps. */
 const secrets = z
   .string(`must be set to ${SECRET_MIN_BYTES} or more random bytes, ${GENERATE}`)
   .transform((text, ctx) => {
@@ -65,11 +62,10 @@ const databaseUrl = z.string().transform((text, ctx) => {
   return z.NEVER;
 });
 
-/** The origin of a web page: scheme, host and port only. */
 const origin = z.string().transform((text, ctx) => {
   const url = URL.parse(text);
   if (url !== null && /^https?:$/.test(url.protocol) && url.origin === text && !text.includes('*')) return text;
-  ctx.addIssue('must be one origin without a path or a wildcard, like https://app.example.com');
+  ctx.addIssue('must be a single origin without a path or wildcard, like https://app.example.com');
   return z.NEVER;
 });
 
@@ -104,17 +100,14 @@ const schema = z
 
 export interface Settings {
   readonly production: boolean;
-  /** 0 picks a free one. */
   readonly port: number;
-  /** The path of a file, or `:memory:`. */
   readonly database: { kind: 'sqlite'; path: string };
   /** The first signs, all verify. */
   readonly accessSecrets: readonly string[];
   readonly refreshSecrets: readonly string[];
   readonly accessTokenLifetimeMs: number;
-  /** Idle: it starts anew with each rotation. */
   readonly refreshTokenLifetimeMs: number;
-  /** Absolute, from signing in. */
+  /** Absolute: rotation does not extend it. */
   readonly sessionMaxAgeMs: number;
   /** The origin of a client that is not served by this server. */
   readonly clientUrl: string | undefined;
@@ -126,7 +119,7 @@ export interface Settings {
   readonly logLevel: z.infer<typeof schema>['LOG_LEVEL'];
 }
 
-/** Loads `.env` into the environment, if it exists. Variables already set win. */
+/** Variables already set take precedence. */
 export function loadEnvFile(): void {
   try {
     process.loadEnvFile('.env');
@@ -136,9 +129,9 @@ export function loadEnvFile(): void {
 }
 
 /**
- * Reads and validates every setting, once. Nothing else reads the environment.
- * @param options.fallback used for settings that are not set: development has secrets of its own
- * @throws StartupError naming each setting at fault and what it should be, but never its value
+ * Reads and validates all settings. Nothing else reads the environment.
+ * @param options.fallback values for unset settings, such as the development secrets
+ * @throws StartupError naming every invalid setting and what it should be, but never its value
  */
 export function readSettings(options: {
   production: boolean;
@@ -146,7 +139,7 @@ export function readSettings(options: {
   fallback?: Readonly<Record<string, string>>;
 }): Settings {
   const { production, env = process.env, fallback = {} } = options;
-  // An empty value counts as unset: `PORT= npm start`, or `PORT=` in .env.
+  // `PORT= npm start` and `PORT=` in .env both mean unset.
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
   const parsed = schema.safeParse({ ...fallback, ...given });
   if (!parsed.success) {
@@ -156,7 +149,7 @@ export function readSettings(options: {
   const settings = parsed.data;
   if (production && settings.CLIENT_URL !== undefined && !isSecureOrigin(settings.CLIENT_URL))
     throw invalidSettings([
-      '  CLIENT_URL must begin with https:// in production: over plain HTTP browsers drop the cookie, and the traffic can be read on its way',
+      '  CLIENT_URL must begin with https:// in production: over plain HTTP, browsers drop the cookie and anyone on the network can read the traffic',
     ]);
   return {
     production,
@@ -178,7 +171,7 @@ export function readSettings(options: {
 const invalidSettings = (lines: string[]) =>
   new StartupError(['These settings are missing or invalid:', ...new Set(lines)].join('\n'));
 
-/** HTTPS, or a loopback host, which browsers trust as much (W3C Secure Contexts, section 3.1). */
+/** HTTPS, or a loopback host, which browsers trust just as much (W3C Secure Contexts, section 3.1). */
 export function isSecureOrigin(origin: string): boolean {
   const { protocol, hostname } = new URL(origin);
   return protocol === 'https:' || /^(localhost|.*\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);

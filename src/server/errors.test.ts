@@ -18,7 +18,7 @@ function thrownBy(run: () => unknown): unknown {
 }
 
 describe('databaseFailure', () => {
-  it("tells a feature's own query on a locked database from one that is wrong", () => {
+  it("distinguishes a feature's query on a locked database from a faulty query", () => {
     const folder = mkdtempSync(join(tmpdir(), 'latchkey-'));
     const { db, close } = openSqlite(join(folder, 'app.db'));
     const blocker = new Database(join(folder, 'app.db'));

@@ -3,10 +3,9 @@ import { $ZodError } from 'zod/v4/core';
 import { failures, type Failure } from '../shared/failures.ts';
 import { isDatabaseUnavailable } from './db/errors.ts';
 
-/** When to try again while the database is locked or gone. */
 const DATABASE_RETRY_AFTER_SECONDS = 1;
 
-/** An expected failure, thrown to end a call with it. The message is the code; what people read is the client's business. */
+/** An expected failure, thrown to end the call. `message` is the code: the client supplies the wording. */
 export class FailureError extends TRPCError {
   readonly failure: Failure;
 
@@ -16,16 +15,13 @@ export class FailureError extends TRPCError {
   }
 }
 
-/** @returns `overloaded` if the database caused the error, whether in the kernel or in a feature's own query */
+/** @returns `overloaded` if the database caused the error, in the kernel or in a feature's own query */
 export function databaseFailure(error: unknown): FailureError | undefined {
   if (!isDatabaseUnavailable(error)) return undefined;
   return new FailureError({ code: 'overloaded', retryAfter: DATABASE_RETRY_AFTER_SECONDS }, error);
 }
 
-/**
- * The failure that an error stands for; undefined if it was not expected. Covers what tRPC throws itself, so that a
- * mistake gets the same code whoever detects it.
- */
+/** Undefined for an unexpected error. Covers what tRPC throws, so a mistake gets the same code from either. */
 export function failureFor(error: TRPCError): Failure | undefined {
   if (error instanceof FailureError) return error.failure;
   switch (error.code) {
@@ -41,7 +37,7 @@ export function failureFor(error: TRPCError): Failure | undefined {
   }
 }
 
-/** The `Retry-After` header of an answer with these errors, if it has one (RFC 9110, section 10.2.3). */
+/** The `Retry-After` header for a response with these errors, if any (RFC 9110, section 10.2.3). */
 export function retryAfter(errors: readonly TRPCError[]): Record<string, string> {
   const seconds = errors
     .map(failureFor)
@@ -49,12 +45,12 @@ export function retryAfter(errors: readonly TRPCError[]): Record<string, string>
   return seconds.length === 0 ? {} : { 'Retry-After': String(Math.ceil(Math.max(...seconds))) };
 }
 
-/** Messages by top-level field. Those about the input as a whole belong to no field and are left out. */
+/** Messages by top-level field. Issues with the input as a whole are left out. */
 function fieldsOf({ issues }: $ZodError): Record<string, string[]> {
   const fields = new Map<string, string[]>();
   for (const issue of issues) {
     const names = issue.code === 'unrecognized_keys' ? issue.keys : issue.path.slice(0, 1).map(String);
-    const message = issue.code === 'unrecognized_keys' ? 'There is no such field.' : issue.message;
+    const message = issue.code === 'unrecognized_keys' ? 'Unknown field.' : issue.message;
     for (const name of names) fields.set(name, [...(fields.get(name) ?? []), message]);
   }
   return Object.fromEntries(fields);

@@ -4,13 +4,9 @@ import { testWorld } from './testing/world.ts';
 
 describe('the server', () => {
   // `npm run bench:fuzz` does the same with a hundred thousand.
-  it(
-    'meets thousands of malformed inputs without a 500, a hang, a crash or a write',
-    { timeout: 300_000 },
-    async () => {
-      await using world = await testWorld({ trustProxy: 1, logLevel: 'error' });
-      await fuzz(world, 3_000);
-      expect(world.log).toEqual([]);
-    },
-  );
+  it('handles thousands of malformed inputs without a 500, hang, crash or write', { timeout: 300_000 }, async () => {
+    await using world = await testWorld({ trustProxy: 1, logLevel: 'error' });
+    await fuzz(world, 3_000);
+    expect(world.log).toEqual([]);
+  });
 });

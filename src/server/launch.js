@@ -1,5 +1,5 @@
-// What the npm scripts run. Plain JavaScript, so that an older Node gets far enough to say what it needs: before 22.18 it
-// cannot load a .ts file, and from there on it would fail in a native module that was built for another version.
+// Plain JavaScript, so that an older Node gets far enough to explain what it needs. Before 22.18 it cannot load a .ts
+// file; later versions would fail in a native module built for another version.
 import { readFileSync } from 'node:fs';
 import module from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -14,11 +14,11 @@ if (Number.parseInt(process.versions.node) < required) {
   );
   process.exitCode = 1;
 } else {
-  // Keeps compiled code, and TypeScript without its types, for the next start. Not in the temporary folder, Node's default, where
-  // another user could leave code for us to run. Where the folder cannot be written, Node does without.
+  // Not in the temporary folder, Node's default, where another user could plant code for us to run. If the folder is
+  // not writable, Node does without.
   const directory = fileURLToPath(new URL('../../node_modules/.cache/latchkey', import.meta.url));
   module.enableCompileCache({ directory, portable: true });
-  // Both only now: an older Node has no such hooks, and they have to be there before the imports of main.ts are resolved.
+  // Not static imports: an older Node lacks these hooks, and they must be in place before main.ts is resolved.
   await import('./db/drizzle-hook.js');
   await import('./main.ts');
 }

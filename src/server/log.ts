@@ -3,16 +3,13 @@ import type { Settings } from './env.ts';
 
 export type { Logger };
 
-/** How much may be buffered while nobody reads the log. Beyond it, lines are dropped. */
 const BUFFER_LIMIT_BYTES = 8 * 1024 * 1024;
-/** How long to try to write the last lines before the process exits. */
 const FINAL_FLUSH_TIMEOUT_MS = 1_000;
 
-/** Logs one event per line to standard output: JSON in production, readable text in development. */
+/** One event per line on standard output: JSON in production, readable text in development. */
 export async function createLog({ logLevel, production }: Pick<Settings, 'logLevel' | 'production'>): Promise<Logger> {
   const options = { level: logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime };
   if (production) return pino(options, standardOutput());
-  // Not installed in production.
   const { default: pretty } = await import('pino-pretty');
   return pino(
     options,
@@ -20,7 +17,7 @@ export async function createLog({ logLevel, production }: Pick<Settings, 'logLev
   );
 }
 
-/** A log collector that hangs must not block the server, fill its memory, or keep it from exiting. */
+/** A hung log collector must not block the server, fill its memory, or keep it from exiting. */
 function standardOutput(): DestinationStream {
   let endBy = Infinity;
   const output = pino.destination({
@@ -30,13 +27,12 @@ function standardOutput(): DestinationStream {
     retryEAGAIN: () => performance.now() < endBy,
   });
   const flushSync = output.flushSync.bind(output);
-  // Pino calls it after every fatal line and at exit. By itself it would retry for as long as nobody reads.
+  // Pino calls this after every fatal line and at exit, and would retry for as long as nothing reads.
   output.flushSync = () => {
     endBy = performance.now() + FINAL_FLUSH_TIMEOUT_MS;
     try {
       flushSync();
     } catch {
-      // The log itself cannot be written, so there is nowhere to report it.
     } finally {
       endBy = Infinity;
     }

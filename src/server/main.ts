@@ -10,14 +10,12 @@ import { createLog } from './log.ts';
 import { createServices } from './services.ts';
 import { StartupError } from './startup-error.ts';
 
-/** How long requests in flight may take to finish once the server has been told to stop. */
 const DRAIN_TIMEOUT_MS = 10_000;
-/** How long the process may take to exit by itself once everything is closed. Normally it takes no time at all. */
 const EXIT_TIMEOUT_MS = 1_000;
 const PURGE_INTERVAL_MS = 10 * 60_000;
 
 try {
-  // Production unless told otherwise, so that a forgotten flag or variable never weakens it.
+  // Production is the default, so that a forgotten flag or variable never weakens it.
   const production = !process.argv.includes('--dev');
   loadEnvFile();
   const fallback = production ? {} : developmentSecrets();
@@ -25,7 +23,7 @@ try {
 } catch (error) {
   const message = error instanceof StartupError ? error.message : error instanceof Error ? error.stack : String(error);
   process.stderr.write(`${message}\n`);
-  // Rather than `process.exit`: everything opened has been closed again, so the process ends by itself.
+  // Not `process.exit`: everything has been closed, so the process ends by itself.
   process.exitCode = 1;
 }
 
@@ -34,7 +32,7 @@ async function run(settings: Settings): Promise<void> {
   const log = await createLog(settings);
   if (settings.production && settings.database.path === ':memory:')
     log.warn(
-      'The database is in memory and will be lost when the server stops. Set DATABASE_URL to a file to keep it.',
+      'The database is in memory and will be lost when the server stops. To keep it, set DATABASE_URL to a file.',
     );
   const services = opened.use(createServices(settings, log));
   const server = createHttpServer();
@@ -44,7 +42,6 @@ async function run(settings: Settings): Promise<void> {
 
   let stopping = false;
   async function stop(exitCode: number, toClose: AsyncDisposable): Promise<void> {
-    // A second signal means: now.
     if (stopping) process.exit(1);
     stopping = true;
     services.drain();
@@ -56,13 +53,13 @@ async function run(settings: Settings): Promise<void> {
       const closed = once(server, 'close');
       server.close();
       await idle();
-      // `close` would wait for connections on which no request has arrived, and for those of hot reload.
+      // `server.close` alone would wait for hot-reload sockets and for connections that have never sent a request.
       server.closeAllConnections();
       await toClose[Symbol.asyncDispose]();
       await closed;
       clearTimeout(timeout);
-      // The process ends by itself, as nothing is open any more; `process.exit` would interrupt the runtime's own clean-up.
-      // It is only for a log that nobody reads, whose last lines would keep the process alive.
+      // With nothing left open, the process ends by itself; `process.exit` would cut the runtime's clean-up short.
+      // The timer is only for unread log output, which would keep the process alive.
       process.exitCode = exitCode;
       log.info('Stopped');
       setTimeout(() => process.exit(), EXIT_TIMEOUT_MS).unref();
@@ -74,7 +71,6 @@ async function run(settings: Settings): Promise<void> {
 
   const purge = () =>
     services.purge().catch((error: unknown) => {
-      // The database closes under it when the server stops.
       if (!stopping) log.error({ err: error }, 'Purge failed');
     });
   const purging = setInterval(() => void purge(), PURGE_INTERVAL_MS);
@@ -87,7 +83,7 @@ async function run(settings: Settings): Promise<void> {
       log.info({ signal }, 'Stopping: finishing requests in flight');
       void stop(0, toClose);
     });
-  // The state of the process is unknown after either, so it stops, and the supervisor starts a new one.
+  // The process is in an unknown state after either. The supervisor starts a new one.
   for (const event of ['uncaughtException', 'unhandledRejection'] as const)
     process.on(event, (error: unknown) => {
       log.fatal({ err: error }, 'Uncaught error');
@@ -96,7 +92,7 @@ async function run(settings: Settings): Promise<void> {
   const { port } = server.address() as AddressInfo;
   log.info({ port }, `Listening on port ${port}`);
   if (!settings.production) process.stdout.write(`\n  Latchkey is running at http://localhost:${port}\n\n`);
-  // A server that restarts more often than the interval would otherwise never purge.
+  // Otherwise a server that restarts more often than the interval would never purge.
   void purge();
 }
 

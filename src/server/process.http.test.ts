@@ -45,7 +45,7 @@ const account = (name: string) => ({
   password: `a good password for ${name}`,
 });
 
-/** @returns the verdict of SQLite on the database that a server has left behind */
+/** @returns the result of the SQLite integrity check on the database left behind */
 function stateOf({ folder }: Installation): unknown[] {
   const database = new Database(join(folder, 'data/latchkey.db'));
   const state = [database.pragma('integrity_check', { simple: true }), database.pragma('foreign_key_check')];
@@ -54,18 +54,18 @@ function stateOf({ folder }: Installation): unknown[] {
 }
 
 describe('a server killed under load', () => {
-  /** What a person was told: that they are logged in, or logged out. */
-  interface Told {
+  /** What the server has confirmed to a person: a login or a logout. */
+  interface Confirmed {
     cookie: string;
     leaving: boolean;
     out: boolean;
   }
 
-  it('has kept everything that it had confirmed', { timeout: TIMEOUT_MS }, async () => {
+  it('keeps everything it confirmed', { timeout: TIMEOUT_MS }, async () => {
     using place = install();
     for (const lives of [5, 20]) {
       const server = await startProcess(place);
-      const people: Told[] = [];
+      const people: Confirmed[] = [];
       let confirmed = 0;
       const confirm = () => {
         confirmed += 1;
@@ -74,7 +74,7 @@ describe('a server killed under load', () => {
       const live = async (number: number) => {
         for (let round = 0; ; round += 1) {
           const registered = await post(server, 'auth.register', account(`p${lives}-${number}-${round}`), undefined);
-          const person: Told = { cookie: registered.cookie ?? '', leaving: false, out: false };
+          const person: Confirmed = { cookie: registered.cookie ?? '', leaving: false, out: false };
           people.push(person);
           confirm();
           const refreshed = await post(server, 'auth.refresh', {}, person.cookie);
@@ -86,7 +86,7 @@ describe('a server killed under load', () => {
           confirm();
         }
       };
-      // They go on until the server no longer answers.
+      // They continue until the server stops responding.
       await Promise.all(Array.from({ length: 4 }, (_, number) => live(number).catch(() => undefined)));
       expect(await server.exited).toBeNull();
       expect(confirmed).toBeGreaterThanOrEqual(lives);
@@ -95,7 +95,7 @@ describe('a server killed under load', () => {
       for (const { cookie, leaving, out } of people) {
         const { status, failure } = await post(again, 'auth.refresh', {}, cookie);
         const isOut = JSON.stringify(failure) === '{"code":"session_ended","reason":"revoked"}';
-        // Whoever had asked to log out and got no answer may be either.
+        // A logout without a response may or may not have happened.
         expect([status, isOut]).toEqual(out || (leaving && isOut) ? [401, true] : [200, false]);
       }
       again.signal('SIGTERM');
@@ -106,7 +106,7 @@ describe('a server killed under load', () => {
 });
 
 describe('several servers on one database', () => {
-  it('can start at the same time without a database', { timeout: TIMEOUT_MS }, async () => {
+  it('can start concurrently without a database', { timeout: TIMEOUT_MS }, async () => {
     using place = install();
     const servers = await Promise.all(Array.from({ length: 5 }, () => startProcess(place)));
     try {
@@ -160,8 +160,8 @@ describe('several servers on one database', () => {
   });
 });
 
-describe('a server told to stop', () => {
-  it('answers the requests in flight, and leaves an intact database', { timeout: TIMEOUT_MS }, async () => {
+describe('a server that is stopping', () => {
+  it('answers the requests in flight and leaves the database intact', { timeout: TIMEOUT_MS }, async () => {
     using place = install();
     await using server = await startProcess(place);
     const sockets = await Promise.all(
@@ -189,7 +189,7 @@ describe('a server told to stop', () => {
     expect(stateOf(place)).toEqual(['ok', []]);
   });
 
-  // Regression: such connections, which browsers open in advance, kept the server running until the timeout.
+  // Regression: such connections, which browsers open in advance, delayed shutdown until the timeout.
   it('does not wait for connections without a request', { timeout: TIMEOUT_MS }, async () => {
     using place = install();
     await using server = await startProcess(place);
@@ -204,8 +204,8 @@ describe('a server told to stop', () => {
   });
 });
 
-describe('a log that nobody reads', () => {
-  // Regression: a full pipe kept the process alive for ever, past its shutdown timeout.
+describe('an unread log', () => {
+  // Regression: a full pipe kept the process alive past its shutdown timeout.
   it('neither blocks the server nor keeps it from exiting', { timeout: TIMEOUT_MS }, async () => {
     using place = install();
     await using server = await startProcess(place);
@@ -218,13 +218,13 @@ describe('a log that nobody reads', () => {
   });
 });
 
-describe('a start that fails', () => {
+describe('a failed start', () => {
   it.each<[string, Record<string, string>]>([
     ['JWT_ACCESS_SECRET', { JWT_ACCESS_SECRET: 'hunter2-hunter2' }],
     ['JWT_REFRESH_SECRET', { JWT_REFRESH_SECRET: secrets.JWT_ACCESS_SECRET }],
     ['TRUST_PROXY', { TRUST_PROXY: 'true' }],
     ['CLIENT_URL', { CLIENT_URL: 'http://app.hunter2.example' }],
-  ])('for %s exits with 1, and names the setting but not its value', async (name, settings) => {
+  ])('for %s exits with 1, naming the setting but not its value', async (name, settings) => {
     using place = install();
     await using server = await startProcess(place, settings);
     expect([server.url, await server.exited]).toEqual([undefined, 1]);
@@ -235,7 +235,7 @@ describe('a start that fails', () => {
   it.each<[string, (file: string) => void]>([
     ['text', (file) => writeFileSync(file, 'This is not a database. '.repeat(1_000))],
     ['a folder', (file) => mkdirSync(file)],
-  ])('for a database that is %s exits with 1, and names the file', async (_, prepare) => {
+  ])('for a database that is %s exits with 1, naming the file', async (_, prepare) => {
     using place = install();
     mkdirSync(join(place.folder, 'data'));
     prepare(join(place.folder, 'data/latchkey.db'));
@@ -245,8 +245,8 @@ describe('a start that fails', () => {
   });
 });
 
-describe('a start', () => {
-  it('purges expired rows at once, without waiting for the interval', { timeout: TIMEOUT_MS }, async () => {
+describe('starting', () => {
+  it('purges expired rows immediately, without waiting for the interval', { timeout: TIMEOUT_MS }, async () => {
     using place = install();
     const first = await startProcess(place);
     first.signal('SIGTERM');
@@ -268,7 +268,7 @@ describe('a start', () => {
     expect(server.output()).not.toMatch(/warning/i);
   });
 
-  it('on an older Node ends with a sentence, before anything else is loaded', async () => {
+  it('explains itself on an older Node before loading anything else', async () => {
     const older = "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '23.11.1' } })";
     for (const script of [manifest.scripts.start, manifest.scripts.dev]) {
       const entry = script.split(' ').find((word) => word.startsWith('src/')) ?? '';

@@ -6,7 +6,7 @@ import { createServices } from './services.ts';
 const PASSWORD = 'correct horse battery staple';
 const PEOPLE = ['ada', 'grace', 'linus'];
 
-// Adds a few people to log in as to the development database. Running it again changes nothing.
+// Adds accounts to the development database. Running it again changes nothing.
 loadEnvFile();
 const settings = readSettings({ production: false, fallback: developmentSecrets() });
 await using services = createServices(settings, await createLog(settings));

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { install, startProcess } from './testing/process.ts';
 
-/** Beside what Node has built in. Today there are 556. */
+/** Besides built-in modules. Currently 556. */
 const MAX_MODULES = 600;
 
-/** Preloaded into the server: prints the modules that it has loaded when it begins to listen. */
+/** Preloaded into the server: prints the modules loaded by the time it listens. */
 const PRELOAD = `
   import { getCompileCacheDir, registerHooks } from 'node:module';
   import { Server } from 'node:net';
@@ -41,17 +41,17 @@ async function start(): Promise<Printed> {
   return JSON.parse(/^\{"loaded".*$/m.exec(server.output())?.[0] ?? '{}') as Printed;
 }
 
-describe('a server that begins to listen', () => {
+describe('a server that starts listening', () => {
   it('has loaded what every request needs, and nothing else', async () => {
     const { loaded } = await start();
     expect(loaded.length).toBeLessThanOrEqual(MAX_MODULES);
-    // If it is so few, they are no longer counted.
+    // Any fewer, and the counting is broken.
     expect(loaded.length).toBeGreaterThan(MAX_MODULES / 2);
     const early = /node_modules\/(piscina|@zxcvbn-ts|pino-pretty|vite)\//;
     expect(loaded.filter((url) => early.test(url))).toEqual([]);
   });
 
-  it('has had every import inside drizzle-orm answered by the hook, which is asked first', async () => {
+  it('has resolved every import inside drizzle-orm with the hook, which runs first', async () => {
     expect((await start()).insideDrizzle).toEqual([]);
   });
 

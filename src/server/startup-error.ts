@@ -1,4 +1,4 @@
-/** Why the server cannot start, in a sentence that tells the operator what to do. Printed without a stack trace. */
+/** Why the server cannot start, phrased for the operator. Printed without a stack trace. */
 export class StartupError extends Error {
   override name = 'StartupError';
 }

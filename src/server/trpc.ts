@@ -9,9 +9,9 @@ export interface Context {
   req: CreateExpressContextOptions['req'];
   res: CreateExpressContextOptions['res'];
   services: Services;
-  /** The access token as sent; undefined without an `Authorization` header, '' if that is not a Bearer token. */
+  /** Undefined without an `Authorization` header; empty if the header is not a Bearer token. */
   accessToken: string | undefined;
-  /** Authenticates the access token, once per request however many calls are batched in it. */
+  /** Runs once per request, however many calls the batch contains. */
   authenticate: () => Promise<Authenticated | Failed>;
 }
 
@@ -37,10 +37,10 @@ function bearerToken(header: string | undefined): string | undefined {
 }
 
 const SSE_PING_INTERVAL_MS = 20_000;
-/** The client reconnects after this long without a ping: two missed, and some margin. */
+/** Two missed pings, plus some margin. */
 const SSE_INACTIVITY_TIMEOUT_MS = 45_000;
 
-/** `alone`: the procedure sets or clears a cookie, so it is refused in a batch or a stream. See http/request-guard.ts. */
+/** `alone`: sets or clears a cookie, so it is refused in a batch or a stream. See http/request-guard.ts. */
 export interface Meta {
   alone?: boolean;
 }
@@ -49,17 +49,17 @@ const t = initTRPC
   .context<Context>()
   .meta<Meta>()
   .create({
-    // The default depends on NODE_ENV: forgetting one variable would send stack traces to everybody.
+    // The default follows NODE_ENV: forgetting one variable would expose stack traces.
     isDev: false,
     sse: {
-      // Keeps proxies from closing an idle stream, and lets either side notice that the other is gone.
+      // Keeps proxies from closing idle streams, and lets each side notice that the other is gone.
       ping: { enabled: true, intervalMs: SSE_PING_INTERVAL_MS },
       client: { reconnectAfterInactivityMs: SSE_INACTIVITY_TIMEOUT_MS },
     },
     errorFormatter({ shape, error, ctx }) {
       const failure = failureFor(error);
       const unexpected = failure === undefined && error.code === 'INTERNAL_SERVER_ERROR';
-      // The message of an unexpected error may quote a query or a path. The log has it, under the request id.
+      // It may quote a query or a path. The log has it, under the request ID.
       const hidden = unexpected && ctx?.services.settings.production !== false;
       return {
         ...shape,
@@ -71,10 +71,7 @@ const t = initTRPC
 
 export const router = t.router;
 
-/**
- * Ends a call with its failure, after recording in the audit what an operator should know of it.
- * @throws FailureError always
- */
+/** Records in the audit what an operator should know. @throws FailureError always */
 export async function fail(ctx: Context, { failure, reused }: Failed): Promise<never> {
   const { audit } = ctx.services;
   if (reused !== undefined) await audit.record(ctx.req, { type: 'reused', ...reused });
@@ -82,23 +79,21 @@ export async function fail(ctx: Context, { failure, reused }: Failed): Promise<n
   throw new FailureError(failure);
 }
 
-/** @throws FailureError if the database is to blame for the error, else the error itself */
 function rethrow(error: unknown): never {
   throw databaseFailure(error) ?? error;
 }
 
-/** For everybody. */
 export const publicProcedure = t.procedure.use(async ({ next }) => {
   const result = await next();
   return result.ok ? result : rethrow(result.error);
 });
 
-/** For everybody, and may set the cookie: every procedure that signs people in. Called alone, never batched or streamed. */
+/** For procedures that set or clear the cookie, such as every way to sign in. Never batched or streamed. */
 export const cookieProcedure = publicProcedure.meta({ alone: true });
 
 /**
- * For people who are logged in: `ctx.user` and `ctx.session` are theirs. One middleware, and not one after that of
- * `publicProcedure`: tRPC spends as long on each as on reading a row.
+ * Requires a session: sets `ctx.user` and `ctx.session`. A single middleware, not chained after that of
+ * `publicProcedure`, because each one costs tRPC as much as reading a row.
  */
 export const protectedProcedure = t.procedure.use(async ({ ctx, next }) => {
   if (ctx.accessToken === undefined) throw new FailureError({ code: 'access_token_missing' });

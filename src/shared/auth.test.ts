@@ -154,7 +154,7 @@ describe('a new password', () => {
 });
 
 describe('an existing password', () => {
-  it('is bounded in length only, so that no policy locks anybody out', () => {
+  it('is bounded in length only, so that no policy locks anyone out', () => {
     for (const password of ['x', 'anna@example.com', 'password', '\ud800', 'a'.repeat(1_024)])
       expect(loginInput.safeParse({ email: valid.email, password }).success).toBe(true);
     for (const password of ['', 'a'.repeat(1_025), null, undefined, 1])
@@ -182,12 +182,12 @@ describe('the input', () => {
 describe('what clients receive', () => {
   const user = { id: 'anna', username: 'Anna', email: valid.email, createdAt: '2030-01-01T00:00:00.000Z' };
 
-  it('has four fields of a user, and no hash', () => {
+  it('include four fields of a user, and no hash', () => {
     expectTypeOf<keyof User>().toEqualTypeOf<'id' | 'username' | 'email' | 'createdAt'>();
     expect(userSchema.parse({ ...user, passwordHash: 'hash' })).toEqual(user);
   });
 
-  it('is validated when it is a grant', () => {
+  it('include a validated grant', () => {
     const grant = { accessToken: 'a.b.c', expiresIn: 900, session: { id: 'session', generation: 1 }, user };
     expect(grantSchema.parse(grant)).toEqual(grant);
     for (const wrong of [

@@ -9,7 +9,7 @@ import {
   type FailureCode,
 } from './failures.ts';
 
-/** One of each code; a missing one is a type error. */
+/** One per code; the compiler finds missing ones. */
 const examples: { [Code in FailureCode]: Extract<Failure, { code: Code }> } = {
   invalid_input: { code: 'invalid_input', fields: { email: ['Enter your email.'] } },
   username_taken: { code: 'username_taken' },
@@ -79,13 +79,13 @@ describe('failures', () => {
     expectTypeOf<Extract<Failure, { code: 'rate_limited' }>['retryAfter']>().toEqualTypeOf<number>();
   });
 
-  it('name the form field that they are about', () => {
+  it('name the form field they concern', () => {
     expect(failureField({ code: 'username_taken' })).toBe('username');
     expect(failureField({ code: 'email_taken' })).toBe('email');
     expect(failureField({ code: 'invalid_credentials' })).toBeUndefined();
   });
 
-  it('have a message for each end of a session', () => {
+  it('have a message for each reason a session ends', () => {
     const messages = sessionEndReasons.map((reason) => failureMessage({ code: 'session_ended', reason }));
     expect(messages).toEqual(sessionEndReasons.map(sessionEndMessage));
     expect(new Set(messages).size).toBe(sessionEndReasons.length - 1);
@@ -103,7 +103,7 @@ describe('failures', () => {
     [60, 'a minute'],
     [61, '2 minutes'],
     [3_600, '60 minutes'],
-  ])('say a wait of %d seconds as: %s', (retryAfter, words) => {
+  ])('phrase a wait of %d seconds as: %s', (retryAfter, words) => {
     for (const code of ['rate_limited', 'overloaded'] as const)
       expect(failureMessage({ code, retryAfter })).toContain(`in ${words}.`);
   });

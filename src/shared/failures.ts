@@ -1,23 +1,19 @@
 import * as z from 'zod/mini';
 
-/** Why a session is over. A refresh will not help; signing in will. */
+/** Why a session has ended. Only logging in again helps. */
 export const sessionEndReasons = ['none', 'invalid', 'expired', 'revoked', 'reused'] as const;
 export type SessionEndReason = (typeof sessionEndReasons)[number];
 
-/** `never` stands for no details, which adds nothing to a failure's type. */
+/** `never` means no details, which adds nothing to the type. */
 type Infer<Shape extends z.core.$ZodShape> = [Shape] extends [never]
   ? unknown
   : { [Name in keyof Shape]: z.infer<Shape[Name]> };
 
-/** Gives one entry of the table its types: `message` takes what `details` describes. */
 function define<const TrpcCode extends string, const Details extends z.core.$ZodShape = never>(definition: {
-  /** The tRPC error code, which decides the HTTP status. */
   trpcCode: TrpcCode;
-  /** What travels beside the code. */
   details?: Details;
-  /** The form field that the failure is about, to show the message at. */
   field?: string;
-  /** For a person: one plain sentence, saying what to do if anything can be done. */
+  /** One plain sentence for people, saying what to do if anything can be done. */
   message: string | ((details: Infer<Details>) => string);
 }) {
   return definition;
@@ -29,14 +25,14 @@ const logIn = 'Please log in to continue.';
 const reload = 'The server did not understand this page. Please reload it.';
 
 /**
- * Every way in which a call is expected to fail. The one place to add a failure: its type, its schema, its HTTP status and
- * its message follow. Codes are part of the API; messages are not.
+ * Every expected failure. To add one, add an entry: its type, schema, HTTP status and message follow. Codes are part
+ * of the API; messages are not.
  */
 export const failures = {
   invalid_input: define({
     trpcCode: 'BAD_REQUEST',
     details: { fields: z.record(z.string(), z.array(z.string())) },
-    message: 'Please check what you have entered.',
+    message: 'Please check your input.',
   }),
   username_taken: define({ trpcCode: 'CONFLICT', field: 'username', message: 'This username is already taken.' }),
   email_taken: define({
@@ -63,8 +59,8 @@ export const failures = {
     details: { retryAfter },
     message: (details) => `We are very busy right now. Please try again in ${inWords(details.retryAfter)}.`,
   }),
-  origin_not_allowed: define({ trpcCode: 'FORBIDDEN', message: 'This page may not use this server.' }),
-  payload_too_large: define({ trpcCode: 'PAYLOAD_TOO_LARGE', message: 'That is more than we can take at once.' }),
+  origin_not_allowed: define({ trpcCode: 'FORBIDDEN', message: 'This page is not allowed to use this server.' }),
+  payload_too_large: define({ trpcCode: 'PAYLOAD_TOO_LARGE', message: 'That is too large to send.' }),
   batch_refused: define({ trpcCode: 'BAD_REQUEST', message: reload }),
   unsupported_content: define({ trpcCode: 'UNSUPPORTED_MEDIA_TYPE', message: reload }),
 };
@@ -75,10 +71,9 @@ export type FailureCode = keyof Failures;
 type Flatten<Type> = { [Name in keyof Type]: Type[Name] };
 type FailureByCode = { [Code in FailureCode]: Flatten<{ code: Code } & Infer<NonNullable<Failures[Code]['details']>>> };
 
-/** An expected failure as it travels in `error.data.failure`: its code and what belongs to it. */
 export type Failure = FailureByCode[FailureCode];
 
-/** An entry, whatever its code. The table pairs each message with its own details; TypeScript cannot follow that by index. */
+/** An entry of any code. The table pairs each message with its details; TypeScript cannot follow that by index. */
 interface Definition {
   details?: z.core.$ZodShape;
   field?: string;
@@ -86,11 +81,7 @@ interface Definition {
 }
 const definitionOf = (code: FailureCode) => failures[code] as Definition;
 
-/**
- * The failure that a tRPC call's error carries.
- * @param error anything that was thrown or passed to an error callback
- * @returns undefined if there is none, or none that this version knows
- */
+/** @returns undefined if the error carries none, or none that this version knows */
 export function failureOf(error: unknown): Failure | undefined {
   const data = (error as { data?: { failure?: { code?: unknown } | null } | null } | null | undefined)?.data;
   const code = data?.failure?.code;
@@ -99,16 +90,13 @@ export function failureOf(error: unknown): Failure | undefined {
   return schema.safeParse(data?.failure).data as Failure | undefined;
 }
 
-/** What to tell a person about a failure. */
 export function failureMessage(failure: Failure): string {
   const { message } = definitionOf(failure.code);
   return typeof message === 'string' ? message : message(failure);
 }
 
-/** The name of the form field that a failure is about, if it is about one. */
 export const failureField = (failure: Failure): string | undefined => definitionOf(failure.code).field;
 
-/** What to tell a person on the login page when their session has ended. */
 export function sessionEndMessage(reason: SessionEndReason): string {
   switch (reason) {
     case 'none':
@@ -123,7 +111,6 @@ export function sessionEndMessage(reason: SessionEndReason): string {
   }
 }
 
-/** @param seconds a duration in seconds */
 function inWords(seconds: number): string {
   const whole = Math.max(1, Math.ceil(seconds));
   if (whole < 60) return whole === 1 ? 'a second' : `${whole} seconds`;

@@ -6,19 +6,19 @@ import { createSession, type RefreshOutcome } from './session/index.ts';
 
 export const url = '/trpc';
 
-/** Never with `keepalive`: an answer that lands after the page is gone would put an old cookie back. */
+/** Never use `keepalive`: a response that arrives after the page is gone would restore an old cookie. */
 export const send: typeof fetch = (input, init) =>
   fetch(input, { ...init, credentials: 'include', cache: 'no-store', redirect: 'error' });
 
 /**
- * For the calls that set or clear the cookie: each travels alone, without a token, and waits for nothing. All that guests
- * need, so that their first download is without the refresh link, batches, streams and the query cache of client.ts.
+ * For calls that set or clear the cookie: never batched, no token, no waiting for a refresh. Being all that guests
+ * need, it keeps the refresh link, batching, streams and the query cache of client.ts out of their download.
  */
 export const cookieClient = createTRPCClient<AppRouter>({ links: [httpLink({ url, fetch: send })] });
 
 /**
- * Whether the browser sent the cookie with the request for this page. Scripts cannot see the cookie, but they can see the
- * header in which the server says so. Without either header or marker nobody is asked, so a first visit has no failing request.
+ * Scripts cannot see the cookie, but the server reports in a header whether it came with the request for the page.
+ * With neither header nor marker, a first visit makes no failing request.
  */
 function cameWithCookie(): boolean {
   const [navigation] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[];
@@ -44,5 +44,7 @@ function outcomeOf(cause: unknown): RefreshOutcome<User> {
   return { kind: 'unavailable', ...(retryAfterMs !== undefined && { retryAfterMs }), cause };
 }
 
-/** Settles when the first refresh has, or was found unnecessary; the state is still unknown if the server did not answer. */
+/**
+ * Settles once the first refresh has, or is found unnecessary. The state stays unknown if the server did not answer.
+ */
 export const started = session.start();

@@ -7,7 +7,7 @@ import { authHeaders, refreshLink } from './refresh-link.ts';
 
 const headers = authHeaders(session);
 
-/** Never import this from what guests see before they log in: it would double what they download. */
+/** Never import this from the guest pages: it would double their download. */
 export const trpcClient = createTRPCClient<AppRouter>({
   links: [
     refreshLink({ session }),
@@ -15,10 +15,10 @@ export const trpcClient = createTRPCClient<AppRouter>({
       condition: (op) => op.type === 'subscription',
       true: httpSubscriptionLink({
         url,
-        // Not the browser's own, which cannot send headers: the token would have to go into the URL.
+        // The browser's own cannot send headers, so the token would have to go into the URL.
         EventSource,
         eventSourceOptions: ({ op }) => ({
-          // Called for every connection, so a reconnect carries the current token.
+          // Called for every connection, so reconnecting uses the current token.
           fetch: (input, init) => send(input, { ...init, headers: { ...init.headers, ...headers({ op }) } }),
         }),
       }),

@@ -11,7 +11,7 @@ describe('docs/refresh-link.md', () => {
     const text = readFileSync(join(root, 'docs/refresh-link.md'), 'utf8');
     const [example, ...others] = Array.from(text.matchAll(/^```ts\n(.*?)^```$/gms), ([, code = '']) => code);
     expect(others).toEqual([]);
-    // In the project, so that its packages are found.
+    // In the project, so that its packages resolve.
     mkdirSync(join(root, 'test-results'), { recursive: true });
     const folder = mkdtempSync(join(root, 'test-results/example-'));
     try {

@@ -22,7 +22,7 @@ const tab = fc.nat({ max: 1 });
 const onTab = <T extends Exclude<Command['do'], 'logIn' | 'expire' | 'revoke' | 'lose' | 'pass' | 'deliver'>>(
   ...what: T[]
 ) => fc.record({ do: fc.constantFrom(...what), tab });
-/** Weighted towards what is rare and dangerous: somebody signs out, or in, while a refresh is in flight. */
+/** Weighted towards rare and dangerous events: signing in or out while a refresh is in flight. */
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: onTab('query', 'mutation', 'stream') },
   { weight: 6, arbitrary: fc.constant<Command>({ do: 'expire' }) },
@@ -51,8 +51,8 @@ interface Operation {
 }
 
 /**
- * A browser with two tabs, a server, and a network that delivers everything in the order that the scheduler picks. Runs the
- * commands, lets everything arrive, and returns the invariants that were broken.
+ * Runs the commands in a browser with two tabs, against a server and a network whose delivery order the scheduler
+ * picks. Lets everything arrive, and returns the invariants that were violated.
  */
 async function run(s: fc.Scheduler, commands: readonly Command[]): Promise<string[]> {
   const wrong = new Set<string>();
@@ -61,9 +61,9 @@ async function run(s: fc.Scheduler, commands: readonly Command[]): Promise<strin
   const operations: Operation[] = [];
   let lost = 0;
   let triggers = 1;
-  /** The session of the last login, until somebody ends it. */
+  /** The session of the last login, until it is ended. */
   let latest: string | undefined;
-  /** Sessions that somebody has logged out of, with the pages that know it. */
+  /** Sessions that were logged out of, with the pages that know it. */
   const loggedOut = new Map<string, Set<Session>>();
 
   const network = async (leg: string) => {
@@ -78,7 +78,6 @@ async function run(s: fc.Scheduler, commands: readonly Command[]): Promise<strin
   const make = (at: number) => {
     let inFlight = 0;
     let timers = 0;
-    /** The session of the page. */
     let owner: string | undefined;
     const { environment, fire } = browser.tab({
       setTimer(run, ms) {
@@ -112,7 +111,7 @@ async function run(s: fc.Scheduler, commands: readonly Command[]): Promise<strin
         if (++inFlight > 1) wrong.add('I1 two refreshes in one tab');
         const onAbort = () => {
           inFlight--;
-          // Given up, which is a failure too.
+          // Timed out, which is a failure too.
           triggers++;
         };
         o.signal.addEventListener('abort', onAbort, { once: true });
@@ -136,7 +135,7 @@ async function run(s: fc.Scheduler, commands: readonly Command[]): Promise<strin
       if (state.status === 'signed-in' && loggedOut.get(state.session.id)?.has(session))
         wrong.add('I7 back after logout');
       if (state.status === 'signed-in' && (owner ??= state.session.id) !== state.session.id)
-        wrong.add('I17 a page has belonged to two sessions');
+        wrong.add('I17 a page belonged to two sessions');
       before = state;
     });
     for (const pages of loggedOut.values()) pages.add(session);
@@ -149,7 +148,7 @@ async function run(s: fc.Scheduler, commands: readonly Command[]): Promise<strin
         const sid = authorization && server.sidOf(authorization.replace('Bearer ', ''));
         if (sid) {
           operation.sids.add(sid);
-          if (sid !== owner) wrong.add('I17 a call carried the token of another person than its page');
+          if (sid !== owner) wrong.add('I17 a call carried a token of someone other than the owner of its page');
           if (loggedOut.get(sid)?.has(session)) wrong.add('I7 a token used after logout');
         }
         const id = operations.indexOf(operation);
@@ -165,7 +164,7 @@ async function run(s: fc.Scheduler, commands: readonly Command[]): Promise<strin
             next('fine');
             return complete();
           }
-          // Three events; the token may expire between them.
+          // The token may expire between the three events.
           const from = Number((op.input as { lastEventId?: string } | undefined)?.lastEventId ?? 0);
           for (let event = from + 1; event <= 3; event++) {
             next(event, `${event}`);
@@ -186,7 +185,7 @@ async function run(s: fc.Scheduler, commands: readonly Command[]): Promise<strin
 
   const all: ReturnType<typeof make>[] = [];
   function reload(at: number): void {
-    // What is in flight is cut off.
+    // Cuts off what is in flight.
     all[at]?.session.dispose();
     all[at] = make(at);
     void all[at].session.start();
@@ -238,7 +237,7 @@ async function run(s: fc.Scheduler, commands: readonly Command[]): Promise<strin
         if (!open) return;
         open.aborted = true;
         open.controller.abort();
-        if (open.kind === 'stream' && open.terminals !== 1) wrong.add('I12 an abort is not answered at once');
+        if (open.kind === 'stream' && open.terminals !== 1) wrong.add('I12 an abort did not reject immediately');
         return;
       }
       case 'signOut': {
@@ -247,11 +246,11 @@ async function run(s: fc.Scheduler, commands: readonly Command[]): Promise<strin
         const { session } = all[c.tab]!;
         if (session.state.status === 'signed-in') {
           const { id } = session.state.session;
-          // From here on this page may not use it, nor any page that is loaded later.
+          // From here on, neither this page nor one loaded later may use it.
           loggedOut.set(id, (loggedOut.get(id) ?? new Set()).add(session));
         }
         void session.signOut();
-        if (session.state.status !== 'signed-out') wrong.add('I7 signing out takes time');
+        if (session.state.status !== 'signed-out') wrong.add('I7 signing out is not immediate');
         return;
       }
       case 'logIn': {
@@ -302,7 +301,7 @@ async function run(s: fc.Scheduler, commands: readonly Command[]): Promise<strin
   }
   lost = 0;
   await drain();
-  // All pauses are over, and the last messages have arrived.
+  // All pauses have ended, and the last messages have arrived.
   for (let i = 0; i < 8; i++) {
     await browser.clock.advance(5000);
     await drain();
@@ -318,7 +317,7 @@ async function run(s: fc.Scheduler, commands: readonly Command[]): Promise<strin
   }
   for (const count of server.effects.values()) if (count > 1) wrong.add('I5 a mutation took effect twice');
   if (server.seen.reuses > 0) wrong.add('I10 the server saw a reuse');
-  // Each may cost one refresh in each tab; pausing sessions try again every few seconds of the end above.
+  // Each may cost one refresh per tab; pausing sessions retry every few seconds at the end.
   if (server.seen.refreshes > 2 * (triggers + operations.length) + 20) wrong.add('I2 too many refreshes');
   for (const { session } of all) {
     if (session.state.status === 'signed-in' && server.sessions.get(session.state.session.id)?.ended === undefined)
@@ -327,9 +326,9 @@ async function run(s: fc.Scheduler, commands: readonly Command[]): Promise<strin
     if (session.state.status === 'signed-out' && !living) continue;
     if (session.state.status === 'signed-out' && loggedOut.size > 0) continue;
     if (session.state.status === 'signed-out' && !commands.some((c) => ['logIn', 'revoke', 'signOut'].includes(c.do)))
-      wrong.add('I8 signed out although nobody has ended the session');
+      wrong.add('I8 signed out although nobody ended the session');
   }
-  // While the jar holds its cookie, a login is not lost to an older answer or message.
+  // While the jar holds its cookie, no older response or message may lose a login.
   if (latest !== undefined && server.cookie()?.sid === latest && server.sessions.get(latest)?.ended === undefined)
     for (const { session } of all) if (session.state.status === 'signed-out') wrong.add('I8 a login was lost');
   for (const { session } of all) session.dispose();
@@ -341,8 +340,8 @@ async function run(s: fc.Scheduler, commands: readonly Command[]): Promise<strin
   return [...wrong];
 }
 
-describe('whatever is lost, delayed, reordered or done at the same time', () => {
-  it('keeps the invariants', { timeout: 300_000 }, async () => {
+describe('under losses, delays, reordering and concurrency', () => {
+  it('the invariants hold', { timeout: 300_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.array(command, { minLength: 3, maxLength: 25 }), async (s, commands) => {
         expect(await run(s, commands)).toEqual([]);

@@ -57,7 +57,7 @@ function makeRouter(server: ReturnType<typeof fakeServer>, effects: string[]) {
       if (failure) throw refuse(failure);
       yield 2;
     }),
-    /** Its token expires after every second event. */
+    /** The token expires after every second event. */
     events: guarded.input(z.object({ lastEventId: z.string().optional() }).optional()).subscription(async function* ({
       input,
       ctx,
@@ -124,7 +124,7 @@ function world({ contextRefuses = false, wrap = (send: typeof fetch): typeof fet
             url,
             EventSource,
             eventSourceOptions: ({ op }) => ({
-              // Called for every connection, so each carries the current token.
+              // Called for every connection, so each uses the current token.
               fetch: (input: string | URL, init?: RequestInit) =>
                 send(input, {
                   ...init,
@@ -142,7 +142,7 @@ function world({ contextRefuses = false, wrap = (send: typeof fetch): typeof fet
 const links = ['httpLink', 'httpBatchLink', 'httpBatchStreamLink'] as const;
 
 describe.each(links)('over %s', (name) => {
-  it('SF-01 SF-02 MU-01 nobody notices an expired token', async () => {
+  it('SF-01 SF-02 MU-01 an expired token goes unnoticed', async () => {
     const { server, effects, ends, client } = world();
     const api = client(ends[name]());
     server.expire();
@@ -152,7 +152,7 @@ describe.each(links)('over %s', (name) => {
     expect(server.seen.refreshes).toBe(1);
   });
 
-  it('BA-02 nor one that createContext refuses', async () => {
+  it('BA-02 so does one that createContext refuses', async () => {
     const { server, ends, client } = world({ contextRefuses: true });
     const api = client(ends[name]());
     server.expire();
@@ -160,7 +160,7 @@ describe.each(links)('over %s', (name) => {
     expect(server.seen.refreshes).toBe(1);
   });
 
-  it('BA-12 an answer that is not tRPC leaves the session alone', async () => {
+  it('BA-12 a response that is not tRPC leaves the session alone', async () => {
     const html = () =>
       Promise.resolve(new Response('<html>', { status: 401, headers: { 'content-type': 'text/html' } }));
     const { server, ends, client, session } = world({ wrap: () => html });
@@ -172,7 +172,7 @@ describe.each(links)('over %s', (name) => {
     expect(server.seen.refreshes).toBeLessThan(2);
   });
 
-  it('LO-08 a session that the server has ended ends here', async () => {
+  it('LO-08 a session ended by the server ends here', async () => {
     const { server, ends, client, session } = world();
     server.revokeAll();
     const error = await client(ends[name]())
@@ -192,18 +192,15 @@ describe.each(links)('over %s', (name) => {
 });
 
 describe('batches', () => {
-  it.each(['httpBatchLink', 'httpBatchStreamLink'] as const)(
-    'BA-01 send again only what was refused: %s',
-    async (name) => {
-      const { server, ends, client, urls } = world();
-      const api = client(ends[name]());
-      server.expire();
-      await Promise.all([api.me.query('a'), api.open.query(), api.me.query('b')]);
-      expect(urls.map((url) => new URL(url).pathname)).toEqual(['/trpc/me,open,me', '/trpc/me,me']);
-    },
-  );
+  it.each(['httpBatchLink', 'httpBatchStreamLink'] as const)('BA-01 retry only the refused calls: %s', async (name) => {
+    const { server, ends, client, urls } = world();
+    const api = client(ends[name]());
+    server.expire();
+    await Promise.all([api.me.query('a'), api.open.query(), api.me.query('b')]);
+    expect(urls.map((url) => new URL(url).pathname)).toEqual(['/trpc/me,open,me', '/trpc/me,me']);
+  });
 
-  it('BA-10 are formed anew where their size is limited, and sent once each', async () => {
+  it('BA-10 are regrouped within the size limit, and each sent once', async () => {
     const { server, ends, client, urls } = world();
     const api = client(ends.httpBatchLink(2));
     server.expire();
@@ -213,7 +210,7 @@ describe('batches', () => {
     );
   });
 
-  it('BA-08 do not start a generator again that is refused while it is read', async () => {
+  it('BA-08 do not restart a generator that is refused while being read', async () => {
     const { ends, client, urls } = world();
     const read: number[] = [];
     const reading = (async () => {
@@ -224,7 +221,7 @@ describe('batches', () => {
     expect(urls).toHaveLength(1);
   });
 
-  it('BA-09 reject an aborted call at once, without disturbing the others', async () => {
+  it('BA-09 reject an aborted call immediately, without disturbing the others', async () => {
     const { ends, client } = world();
     const api = client(ends.httpBatchLink());
     const controller = new AbortController();

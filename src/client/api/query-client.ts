@@ -6,8 +6,8 @@ import { trpc } from './client.ts';
 import { isUnavailable } from './refresh-link.ts';
 import { followSession } from './session-cache.ts';
 
-// By default TanStack Query silently pauses calls while offline: a page would load for ever, and a mutation be sent at some
-// later time. Here they fail, and say so.
+// By default TanStack Query pauses calls while offline: pages would load forever, and mutations would be sent at some
+// later time.
 const networkMode = 'always';
 const RETRY_DELAY_MAX_MS = 30_000;
 
@@ -19,18 +19,17 @@ export const queryClient = new QueryClient({
       retry: (count, error) => (isUnavailable(error) ? count < 5 : !isRefusal(error) && count < 3),
       retryDelay,
     },
-    // No retries, which is the default: a failed mutation may have been run.
+    // No retries (the default): a failed mutation may have run.
     mutations: { networkMode },
   },
 });
 
-/** Asked again, the server would say the same. */
 function isRefusal(error: unknown): boolean {
   const status = (error as { data?: { httpStatus?: number } | null }).data?.httpStatus;
   return status !== undefined && status >= 400 && status < 500;
 }
 
-/** In milliseconds: not before the server, or the session that waits for it, wants to be asked again. */
+/** In milliseconds; at least as long as the server, or the session waiting for it, asks for. */
 function retryDelay(count: number, error: unknown): number {
   const failure = failureOf(error);
   const { retryAfterMs = 0 } = (error as { meta?: { retryAfterMs?: number } }).meta ?? {};

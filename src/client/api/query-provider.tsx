@@ -3,7 +3,6 @@ import { Outlet } from 'react-router';
 import { trpc, trpcClient } from './client.ts';
 import { queryClient } from './query-client.ts';
 
-/** Lets the pages below use the hooks of `trpc`. */
 export default function QueryProvider() {
   return (
     <trpc.Provider client={trpcClient} queryClient={queryClient}>

@@ -25,13 +25,13 @@ const COOKIE = '__Host-refreshToken';
 const MINUTE = 60_000;
 const links = ['httpLink', 'httpBatchLink', 'httpBatchStreamLink'] as const;
 
-/** A browser's cookies: the last answer to arrive decides. */
+/** The cookies of a browser: the last response to arrive wins. */
 function cookieJar() {
   let cookie: string | undefined;
   return {
-    /** Called when an answer arrives; the page sees what it returns. */
+    /** Intercepts each response before the page sees it. */
     onAnswer: async (_path: string, answer: Response): Promise<Response> => answer,
-    /** The requests so far: path and status. */
+    /** Path and status of each request so far. */
     asked: [] as string[],
     get cookie() {
       return cookie;
@@ -47,7 +47,7 @@ function cookieJar() {
 }
 type Jar = ReturnType<typeof cookieJar>;
 
-/** A page in a browser with this jar, which hears nothing of other tabs. */
+/** A page in a browser with this jar, without messages from other tabs. */
 function openPage(world: Pick<World, 'url' | 'clock'>, jar: Jar) {
   const url = `${world.url}/trpc`;
   const send: typeof fetch = async (input, init) => {
@@ -121,7 +121,7 @@ const failed = (promise: Promise<unknown>) =>
   );
 
 describe.each(links)('over %s', (name) => {
-  it('renews an expired token that the page knows of before anything is sent', async () => {
+  it('renews a token that the page knows has expired before sending anything', async () => {
     await using world = await testWorld();
     const jar = cookieJar();
     using page = openPage(world, jar);
@@ -137,7 +137,7 @@ describe.each(links)('over %s', (name) => {
     expect(page.session.state).toMatchObject({ session: { generation: 4 } });
   });
 
-  it('recovers from a refusal that the page could not foresee, with one refresh', async () => {
+  it('recovers from an unforeseeable refusal with one refresh', async () => {
     await using world = await testWorld();
     const jar = cookieJar();
     using page = openPage({ ...world, clock: { ...world.clock } }, jar);
@@ -149,7 +149,7 @@ describe.each(links)('over %s', (name) => {
     expect(refreshes(jar)).toBe(1);
   });
 
-  it('ends a session that was ended on the server, without a refresh', async () => {
+  it('ends a session that the server has ended, without a refresh', async () => {
     await using world = await testWorld();
     const jar = cookieJar();
     using page = openPage(world, jar);
@@ -162,7 +162,7 @@ describe.each(links)('over %s', (name) => {
     expect(refreshes(jar)).toBe(0);
   });
 
-  it('loses nothing when the answer to a refresh is lost', async () => {
+  it('loses nothing when the response to a refresh is lost', async () => {
     await using world = await testWorld();
     const jar = cookieJar();
     using page = openPage(world, jar);
@@ -187,7 +187,7 @@ describe.each(links)('over %s', (name) => {
 });
 
 describe('two tabs', () => {
-  it('refresh at once, are answered in reverse order, and both go on', async () => {
+  it('refresh concurrently, get responses in reverse order, and both stay signed in', async () => {
     await using world = await testWorld();
     const jar = cookieJar();
     using one = openPage(world, jar);
@@ -216,7 +216,7 @@ describe('two tabs', () => {
 });
 
 describe('a logout', () => {
-  it('wins over a refresh whose answer and cookie arrive later', async () => {
+  it('wins over a refresh whose response and cookie arrive later', async () => {
     await using world = await testWorld();
     const jar = cookieJar();
     using page = openPage(world, jar);
@@ -239,7 +239,7 @@ describe('a logout', () => {
     const stored = new Promise<void>((resolve) => (jar.onStored = resolve));
     late.resolve();
     await stored;
-    // A new document, with the cookie that came too late.
+    // A new document, with the late cookie.
     using again = openPage(world, jar);
     await again.session.start();
     expect(again.session.state).toMatchObject({ status: 'signed-out', reason: 'revoked' });
@@ -290,7 +290,7 @@ describe('the event stream', () => {
     const heard = listen(page);
     await heard.until(() => heard.users.length === 1);
     for (const username of ['ada.l', 'lovelace']) {
-      // While the stream is down, so that only resuming can find it.
+      // While the stream is down, so that only resuming can deliver it.
       jar.onAnswer = async (path, answer) => {
         if (path === 'auth.refresh') rename(world, username);
         return answer;
@@ -304,7 +304,7 @@ describe('the event stream', () => {
     heard.stop();
   });
 
-  it('ends with the session, and says why', async () => {
+  it('ends with the session, and reports why', async () => {
     await using world = await testWorld();
     using page = openPage(world, cookieJar());
     await page.register('ada');

@@ -5,7 +5,7 @@ import { errorOf, expired, openClient, renewedTokens, watch } from './testing/op
 import { granted, never } from './testing/open-tab.ts';
 
 describe('an abort', () => {
-  it('AB-02 reports an abort from before after subscribing, like everything else', async () => {
+  it('AB-02 reports an earlier abort only after subscribing', async () => {
     const { client } = openClient();
     const { promise, resolve } = Promise.withResolvers<string>();
     let subscribed = false;
@@ -20,14 +20,14 @@ describe('an abort', () => {
   const isAbort = (error: unknown) =>
     expect(error).toMatchObject({ name: 'TRPCClientError', cause: { name: 'AbortError' } });
 
-  it('AB-02 never sends what was aborted before', async () => {
+  it('AB-02 never sends a call that was already aborted', async () => {
     const { client, sent, refresh } = openClient();
     isAbort(await errorOf(client.query('a', undefined, { signal: AbortSignal.abort() })));
     expect(sent).toHaveLength(0);
     expect(refresh).not.toHaveBeenCalled();
   });
 
-  it('AB-06 rejects at once while waiting for a refresh', async () => {
+  it('AB-06 rejects immediately while waiting for a refresh', async () => {
     const { client, sent, refresh } = openClient({ answers: [never] });
     const controller = new AbortController();
     const call = errorOf(client.query('a', undefined, { signal: controller.signal }));
@@ -37,7 +37,7 @@ describe('an abort', () => {
     controller.abort();
     isAbort(await call);
     expect(sent).toHaveLength(1);
-    // Others may wait for it.
+    // Others may be waiting for it.
     expect(refresh.mock.calls[0]![0].signal.aborted).toBe(false);
   });
 
@@ -106,7 +106,7 @@ describe('the link', () => {
   it('leaves nothing behind after 10,000 operations', { timeout: 60_000 }, async () => {
     const { client, serve, browser, session, clock } = openClient();
     let good = 0;
-    // Refused now and then, so that every way through is taken.
+    // Refused now and then, to cover every path.
     serve(() => ++good % 7 !== 0);
     const listen = vi.spyOn(session, 'subscribe');
     const before = browser.count();
@@ -129,7 +129,7 @@ describe('the link', () => {
     expect(add.mock.calls.filter(([type]) => type === 'abort')).toHaveLength(10_000);
     expect(remove.mock.calls.length).toBeGreaterThanOrEqual(10_000);
     expect(listen).toHaveBeenCalledTimes(1000);
-    // Nobody is told any more.
+    // No subscriber is left.
     const after = vi.fn<() => void>();
     const stop = session.subscribe(after);
     void session.signOut();

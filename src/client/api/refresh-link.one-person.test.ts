@@ -13,7 +13,7 @@ const isUnauthorized = { data: { code: 'UNAUTHORIZED' } };
 
 type World = ReturnType<typeof openClient>;
 
-/** A page that saves what was typed when it unmounts, and a server that refuses whoever has no token. */
+/** A page that autosaves on unmount, and a server that refuses calls without a token. */
 function openPage(options: Parameters<typeof openClient>[0] = {}) {
   const world = openClient({ answers: [granted(bob)], ...options });
   const saved: Promise<unknown>[] = [];
@@ -24,8 +24,8 @@ function openPage(options: Parameters<typeof openClient>[0] = {}) {
   return { ...world, saved, tokens };
 }
 
-describe('nothing of the page of Ann is sent as Bob', () => {
-  it('when it slept while he signed in elsewhere, and wakes', async () => {
+describe("nothing from Ann's page is sent as Bob", () => {
+  it('when it wakes after he signed in elsewhere', async () => {
     const { client, clock, browser, tab, serve, saved, tokens } = openPage();
     serve(() => false, { code: 'access_token_missing' });
     clock.sleep(3_600_000);
@@ -39,7 +39,7 @@ describe('nothing of the page of Ann is sent as Bob', () => {
     expect(browser.documents).toEqual([undefined]);
   });
 
-  it('when only the answer to its own refresh tells that the cookie is his', async () => {
+  it('when only the response to its own refresh reveals that the cookie is his', async () => {
     const { client, clock, serve, saved, tokens, browser } = openPage({ environment: { storage: null } });
     serve(() => false, { code: 'access_token_missing' });
     clock.sleep(3_600_000);
@@ -53,7 +53,7 @@ describe('nothing of the page of Ann is sent as Bob', () => {
   it.each<[string, (world: World) => void]>([
     ['a message', ({ browser }) => (browser.stored.clear(), say(browser, bobSignsIn))],
     ['a sign-in on the same page', ({ session }) => session.signIn(grantOf(bob))],
-  ])('when he takes over directly, by %s, while her calls wait', async (_how, takeOver) => {
+  ])('when he takes over directly, by %s, while her calls are waiting', async (_how, takeOver) => {
     const page = openPage({ answers: [never] });
     const { client, sent, saved, tokens } = page;
     const call = errorOf(client.mutation('a'));
@@ -84,7 +84,7 @@ describe('nothing of the page of Ann is sent as Bob', () => {
     expect((await call)?.meta).toEqual({ refresh: 'ended' });
   });
 
-  it('when the headers of a batch are made after he took over', async () => {
+  it('when the headers of a batch are created after he took over', async () => {
     const { client, sent, session } = openClient();
     void errorOf(client.query('a'));
     session.signIn(grantOf(bob));
@@ -93,7 +93,7 @@ describe('nothing of the page of Ann is sent as Bob', () => {
     expect(authHeaders(session)({ opList: sent.map(({ op }) => op) })).toEqual({});
   });
 
-  it('and her late answers end up in a cache that he never sees', async () => {
+  it('and her late responses end up in a cache that he never sees', async () => {
     const { client, session, sent, browser } = openClient();
     const queryClient = new QueryClient();
     const stop = followSession(queryClient, session, () => {});
@@ -108,7 +108,7 @@ describe('nothing of the page of Ann is sent as Bob', () => {
     expect(queryClient.getQueryData(['notes'])).toBeUndefined();
     sent[0]!.fail(refusal({ code: 'session_ended', reason: 'revoked' }));
     await saved;
-    // The page is over and is being replaced; it never comes to show Bob.
+    // The page is being replaced and will never show Bob.
     expect(queryClient.getQueryData(['notes'])).toBe('rolled back, of ann');
     expect(session.state).toEqual({ status: 'signed-out', reason: 'replaced' });
     expect(browser.documents).toEqual([undefined]);
@@ -127,7 +127,7 @@ describe('nothing of the page of Ann is sent as Bob', () => {
 });
 
 describe('after a logout', () => {
-  it('calls that come later fail as ended, and carry no token', async () => {
+  it('later calls fail as ended, and carry no token', async () => {
     const { client, serve, sent, session, refresh } = openClient();
     serve(() => false, { code: 'access_token_missing' });
     await session.signOut();
@@ -137,8 +137,8 @@ describe('after a logout', () => {
   });
 });
 
-describe('a server that refuses every fresh token', () => {
-  it('SF-06 PR-08 is asked once, and the call gets its refusal', async () => {
+describe('when the server refuses every fresh token', () => {
+  it('SF-06 PR-08 a call is retried once, and gets its refusal', async () => {
     const { client, serve, sent, refresh, session } = openClient();
     serve(() => false);
     const error = await errorOf(client.query('a'));
@@ -154,7 +154,7 @@ describe('a server that refuses every fresh token', () => {
     expect(refresh).toHaveBeenCalledTimes(1);
   });
 
-  it('SF-06 is refreshed after pauses that grow', async () => {
+  it('SF-06 refreshes follow growing pauses', async () => {
     const { client, serve, clock, refresh } = openClient();
     serve(() => false);
     const at: number[] = [];
@@ -168,7 +168,7 @@ describe('a server that refuses every fresh token', () => {
     expect(at.at(-1)! - at.at(-2)!).toBeGreaterThanOrEqual(3900);
   });
 
-  it('works as before once it takes tokens again', async () => {
+  it('everything works again once it accepts tokens', async () => {
     const { client, serve, clock } = openClient();
     serve(() => false);
     await errorOf(client.query('a'));

@@ -10,7 +10,7 @@ import { granted, never } from './testing/open-tab.ts';
 describe('a subscription', () => {
   const dataOf = (id: string) => ({ id, data: id });
 
-  it('SU-04 gives up on a stream that is refused after its first event again and again', async () => {
+  it('SU-04 gives up on a stream that is repeatedly refused after its first event', async () => {
     const { client, sent, refresh } = openClient({ answers: [granted({ generation: 2 })] });
     const { seen } = watch(client);
     for (let i = 0; i < 100; i++) {
@@ -23,7 +23,7 @@ describe('a subscription', () => {
     expect(refresh.mock.calls.length).toBeLessThan(30);
   });
 
-  it('SU-01 connects again after a refused first connection', async () => {
+  it('SU-01 reconnects after a refused first connection', async () => {
     const { client, sent, refresh } = openClient();
     const { seen, unsubscribe } = watch(client);
     await settled();
@@ -77,7 +77,7 @@ describe('a subscription', () => {
     unsubscribe();
   });
 
-  it('SU-04 counts a connection that stood for long without events as healthy', async () => {
+  it('SU-04 counts a long-lived connection without events as healthy', async () => {
     const { client, sent, clock } = openClient();
     const { seen, unsubscribe } = watch(client);
     for (let i = 1; i <= 3; i++) {
@@ -92,7 +92,7 @@ describe('a subscription', () => {
     unsubscribe();
   });
 
-  it('SU-04 SU-06 counts one that has reconnected by itself as healthy', async () => {
+  it('SU-04 SU-06 counts a connection that reconnected on its own as healthy', async () => {
     const { client, sent, clock } = openClient({ proactive: false });
     const { seen, unsubscribe } = watch(client);
     await settled();
@@ -109,7 +109,7 @@ describe('a subscription', () => {
     unsubscribe();
   });
 
-  it('SU-04 does so with tokens of a second too', async () => {
+  it('SU-04 also does so with one-second tokens', async () => {
     const second = granted({ generation: 2, expiresIn: 1 });
     const { client, sent, session, clock } = openClient({ answers: [second] });
     session.signIn(grantOf({ expiresIn: 1 }));
@@ -125,7 +125,7 @@ describe('a subscription', () => {
     unsubscribe();
   });
 
-  it('does not count one that is refused as soon as it has started', async () => {
+  it('does not count a connection that is refused right after starting', async () => {
     const { client, sent, refresh } = openClient();
     const { seen } = watch(client);
     for (let i = 0; i < 2; i++) {
@@ -140,7 +140,7 @@ describe('a subscription', () => {
     expect(seen.completes).toBe(0);
   });
 
-  it('SU-05 SU-07 gives a connection that comes back by itself the current token', async () => {
+  it('SU-05 SU-07 gives a reconnecting stream the current token', async () => {
     const { client, sent, session, core } = openClient();
     const { unsubscribe } = watch(client);
     await settled();
@@ -153,7 +153,7 @@ describe('a subscription', () => {
     unsubscribe();
   });
 
-  it('SU-12 waits while the server cannot be reached, and resumes when it can', async () => {
+  it('SU-12 waits while the server is unreachable, and resumes once it is back', async () => {
     const { client, sent, clock, refresh } = openClient({
       answers: [new TypeError('offline'), new TypeError('offline'), granted({ generation: 2 })],
     });
@@ -171,7 +171,7 @@ describe('a subscription', () => {
     unsubscribe();
   });
 
-  it('SU-12 holds back one that begins meanwhile', async () => {
+  it('SU-12 holds back one that starts meanwhile', async () => {
     const { client, sent, clock } = openClient({ answers: [new TypeError('offline'), granted({ generation: 2 })] });
     clock.sleep(3_600_000);
     const { seen, unsubscribe } = watch(client);
@@ -188,7 +188,7 @@ describe('a subscription', () => {
     ['SU-11 somebody else', (session: Session<User>) => session.signIn(grantOf({ sid: 's2', name: 'bob' }))],
     ['the end', (session: Session<User>) => session.ended('revoked', 's1')],
     ['disposing', (session: Session<User>) => session.dispose()],
-  ])('%s completes it, once', async (_what, act) => {
+  ])('%s completes it once', async (_what, act) => {
     const { client, sent, session } = openClient();
     const { seen } = watch(client);
     await settled();
@@ -203,7 +203,7 @@ describe('a subscription', () => {
     expect(sent).toHaveLength(1);
   });
 
-  it('SU-10 ends with a logout while it waits for the server', async () => {
+  it('SU-10 ends on logout while waiting for the server', async () => {
     const { client, sent, session, clock } = openClient({ answers: [new TypeError('offline')] });
     const { seen } = watch(client);
     await settled();
@@ -244,7 +244,7 @@ describe('a subscription', () => {
     expect(session.state.status).toBe('signed-out');
   });
 
-  it('keeps the stream of a guest over the login', async () => {
+  it('keeps the stream of a guest across a login', async () => {
     const { client, sent, session } = openClient({ signedIn: false });
     await session.start();
     const { seen, unsubscribe } = watch(client);
@@ -256,7 +256,7 @@ describe('a subscription', () => {
     unsubscribe();
   });
 
-  it('SU-16 is left alone by a refresh ahead of time', async () => {
+  it('SU-16 is not disturbed by an early refresh', async () => {
     const { client, sent, clock, refresh } = openClient();
     const { seen, unsubscribe } = watch(client);
     await clock.advance(840_000);
@@ -269,7 +269,7 @@ describe('a subscription', () => {
   it.each([
     ['while it runs', undefined],
     ['while it waits', refusal(expired)],
-  ])('is silent once unsubscribed %s, and never connects again', async (_when, error) => {
+  ])('is silent once unsubscribed %s, and never reconnects', async (_when, error) => {
     const { promise, resolve } = Promise.withResolvers<RefreshOutcome>();
     const { client, sent } = openClient({ answers: [promise] });
     const { seen, unsubscribe } = watch(client);
@@ -307,7 +307,7 @@ describe('a subscription', () => {
     expect(seen.errors.map(({ cause }) => cause?.name)).toEqual(['AbortError']);
   });
 
-  it('SU-12 that waits in a hidden tab resumes when refreshing works again, and lets the tab rest afterwards', async () => {
+  it('SU-12 that waits in a hidden tab resumes once refreshing works again, after which the tab is idle', async () => {
     const { client, sent, clock, refresh, tab } = openClient({
       answers: [new TypeError('offline'), new TypeError('offline'), granted({ generation: 2 })],
     });
@@ -326,7 +326,7 @@ describe('a subscription', () => {
     unsubscribe();
   });
 
-  it('SU-12 that is given up while it waits in a hidden tab asks for no refresh any more', async () => {
+  it('SU-12 that is unsubscribed while waiting in a hidden tab causes no more refreshes', async () => {
     const { client, sent, clock, refresh, tab } = openClient({ answers: [new TypeError('offline')] });
     const { unsubscribe } = watch(client);
     await settled();

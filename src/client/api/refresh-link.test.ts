@@ -8,18 +8,15 @@ import { errorOf, expired, openClient, renewedTokens, watch } from './testing/op
 import { granted, never } from './testing/open-tab.ts';
 
 describe('a query or mutation', () => {
-  it.each(['query', 'mutation'] as const)(
-    'SF-01 MU-01 sends a refused %s again, once, and nobody notices',
-    async (type) => {
-      const { client, serve, sent, refresh } = openClient();
-      serve(renewedTokens);
-      expect(await client[type]('me')).toBe('me');
-      expect(sent).toHaveLength(2);
-      expect(refresh).toHaveBeenCalledTimes(1);
-    },
-  );
+  it.each(['query', 'mutation'] as const)('SF-01 MU-01 retries a refused %s once, unnoticed', async (type) => {
+    const { client, serve, sent, refresh } = openClient();
+    serve(renewedTokens);
+    expect(await client[type]('me')).toBe('me');
+    expect(sent).toHaveLength(2);
+    expect(refresh).toHaveBeenCalledTimes(1);
+  });
 
-  it('SF-02 BA-02 sends five that were refused at once again with one refresh', async () => {
+  it('SF-02 BA-02 retries five concurrently refused calls with one refresh', async () => {
     const { client, serve, sent, refresh } = openClient();
     serve(renewedTokens);
     expect(await Promise.all(['a', 'b', 'c', 'd', 'e'].map((path) => client.query(path)))).toEqual([
@@ -40,7 +37,7 @@ describe('a query or mutation', () => {
     expect(refresh).toHaveBeenCalledTimes(1);
   });
 
-  it('SF-04 holds back what starts during a refresh for a refusal, and sends it once', async () => {
+  it('SF-04 holds back calls started while a refusal is being refreshed, and sends them once', async () => {
     const { promise, resolve } = Promise.withResolvers<RefreshOutcome>();
     const { client, serve, sent } = openClient({ answers: [promise] });
     serve(renewedTokens);
@@ -54,7 +51,7 @@ describe('a query or mutation', () => {
     expect(sent.map(({ op }) => op.path).toSorted()).toEqual(['a', 'a', 'b']);
   });
 
-  it('PR-05 holds everything back for one refresh after a sleep, so nothing is refused', async () => {
+  it('PR-05 holds everything back for one refresh after sleep, so nothing is refused', async () => {
     const { client, serve, sent, refresh, clock } = openClient();
     serve(renewedTokens);
     clock.sleep(3_600_000);
@@ -63,7 +60,7 @@ describe('a query or mutation', () => {
     expect(refresh).toHaveBeenCalledTimes(1);
   });
 
-  it('sends again at once what was refused with an older token', async () => {
+  it('immediately retries what was refused with an older token', async () => {
     const { client, sent, session, core, refresh } = openClient();
     const late = client.query('a');
     await settled();
@@ -77,7 +74,7 @@ describe('a query or mutation', () => {
     expect(session.state).toMatchObject({ stale: false });
   });
 
-  it('passes on the error that came up', async () => {
+  it('passes on the error that occurred', async () => {
     const { client, sent, refresh } = openClient({ link: { maxRefreshes: 0 } });
     const mine = refusal(expired);
     const call = errorOf(client.query('a'));
@@ -100,7 +97,7 @@ describe('a query or mutation', () => {
     expect(refresh).not.toHaveBeenCalled();
   });
 
-  it('MU-03 LO-11 BA-05 lets pass what skips the session: without waiting, a token or a retry', async () => {
+  it('MU-03 LO-11 BA-05 lets calls skip the session: no waiting, no token, no retry', async () => {
     const { client, sent, refresh } = openClient({ signedIn: false, answers: [never] });
     const call = errorOf(client.mutation('auth.login', {}, { context: { skipAuth: true } }));
     await settled();
@@ -111,7 +108,7 @@ describe('a query or mutation', () => {
     expect(refresh).not.toHaveBeenCalled();
   });
 
-  it('LO-11 gives no token to what the app lets skip the session', async () => {
+  it('LO-11 adds no token to calls that skip the session', async () => {
     const { client, sent } = openClient({ link: { skip: ({ path }) => path === 'open' } });
     void client.query('open');
     void client.query('a');
@@ -122,7 +119,7 @@ describe('a query or mutation', () => {
     ]);
   });
 
-  it('SF-12 makes no refresh for a guest who is refused', async () => {
+  it('SF-12 does not refresh for a refused guest', async () => {
     const { client, serve, sent, refresh } = openClient({ signedIn: false });
     serve(() => false, { code: 'access_token_missing' });
     expect((await errorOf(client.query('a')))?.meta).toMatchObject({ refresh: 'ended' });
@@ -142,13 +139,13 @@ describe('a query or mutation', () => {
     expect(refresh).toHaveBeenCalledTimes(1);
   });
 
-  it('RF-01 gives everybody their own refusal when the session is over, and asks nothing more', async () => {
+  it('RF-01 gives every caller its own refusal when the session has ended, without further requests', async () => {
     const { client, sent, refresh, session } = openClient({ answers: [{ kind: 'ended', reason: 'revoked' }] });
-    const told = vi.fn<() => void>();
+    const onSignedOut = vi.fn<() => void>();
     const calls = ['a', 'b', 'c'].map((path) => errorOf(client.query(path)));
     await settled();
     session.subscribe(() => {
-      if (session.state.status === 'signed-out') told();
+      if (session.state.status === 'signed-out') onSignedOut();
     });
     const errors = sent.map((dispatch) => {
       const error = refusal(expired);
@@ -160,7 +157,7 @@ describe('a query or mutation', () => {
       expect(await calls[i]).toBe(error);
       expect(error.meta).toEqual({ refresh: 'ended' });
     }
-    expect(told).toHaveBeenCalledTimes(1);
+    expect(onSignedOut).toHaveBeenCalledTimes(1);
     const later = errorOf(client.query('d'));
     await settled();
     sent.at(-1)!.fail(refusal({ code: 'access_token_missing' }));
@@ -168,14 +165,14 @@ describe('a query or mutation', () => {
     expect(refresh).toHaveBeenCalledTimes(1);
   });
 
-  it('RF-02 MU-07 fails as unavailable without the server, which is not UNAUTHORIZED', async () => {
+  it('RF-02 MU-07 fails as unavailable, not UNAUTHORIZED, without the server', async () => {
     const cause = new TypeError('offline');
     const { client, serve, sent } = openClient({ answers: [cause] });
     serve(() => false);
     const error = await errorOf(client.mutation('a'));
     expect(isUnavailable(error)).toBe(true);
     expect(error).toMatchObject({ name: 'TRPCClientError', data: undefined, meta: { retryAfterMs: 1000 }, cause });
-    // While it rests the next one is not even sent.
+    // During the pause, the next one is not even sent.
     expect(isUnavailable(await errorOf(client.mutation('b')))).toBe(true);
     expect(sent).toHaveLength(1);
     expect([undefined, null, new Error('x'), refusal(expired)].map(isUnavailable)).toEqual([
@@ -186,7 +183,7 @@ describe('a query or mutation', () => {
     ]);
   });
 
-  it('MU-04 takes an error of the second attempt as final', async () => {
+  it('MU-04 treats an error of the second attempt as final', async () => {
     const { client, sent } = openClient();
     const call = errorOf(client.mutation('a'));
     await settled();
@@ -205,20 +202,17 @@ describe('a query or mutation', () => {
       'an answer from before tRPC',
       new TRPCClientError<AnyRouter>('Unable to transform', { meta: { response: { status: 401 } } }),
     ],
-  ])(
-    'does not repeat a mutation refused with %s, for it may have happened, but renews the token',
-    async (_what, error) => {
-      const { client, sent, serve, refresh } = openClient();
-      const call = errorOf(client.mutation('a'));
-      await settled();
-      sent[0]!.fail(error);
-      expect(await call).toBe(error);
-      serve(renewedTokens);
-      expect(await client.mutation('b')).toBe('b');
-      expect(sent.map(({ op }) => op.path)).toEqual(['a', 'b']);
-      expect(refresh).toHaveBeenCalledTimes(1);
-    },
-  );
+  ])('renews the token but does not retry a mutation refused with %s, which may have run', async (_what, error) => {
+    const { client, sent, serve, refresh } = openClient();
+    const call = errorOf(client.mutation('a'));
+    await settled();
+    sent[0]!.fail(error);
+    expect(await call).toBe(error);
+    serve(renewedTokens);
+    expect(await client.mutation('b')).toBe('b');
+    expect(sent.map(({ op }) => op.path)).toEqual(['a', 'b']);
+    expect(refresh).toHaveBeenCalledTimes(1);
+  });
 
   it.each<[string, TRPCClientError<AnyRouter>, boolean]>([
     ['data', refusal(undefined), true],
@@ -244,7 +238,7 @@ describe('a query or mutation', () => {
       ),
       false,
     ],
-  ])('recognises a refusal by %s', async (_by, error, isRefusal) => {
+  ])('recognizes a refusal by %s', async (_by, error, isRefusal) => {
     const { client, sent } = openClient();
     const call = errorOf(client.query('a'));
     await settled();
@@ -261,7 +255,7 @@ describe('a query or mutation', () => {
     ['a form', new FormData(), true],
     ['a blob', new Blob(['x']), true],
     ['bytes', new Uint8Array(2), true],
-  ])('MU-05 sends %s as input again only if it can be', async (_what, input, again) => {
+  ])('MU-05 retries %s as input only if it can be sent again', async (_what, input, again) => {
     const { client, sent } = openClient();
     const call = errorOf(client.mutation('a', input));
     await settled();
@@ -273,7 +267,7 @@ describe('a query or mutation', () => {
     await call;
   });
 
-  it('LO-08 ends the session that the server says is over, without a refresh', async () => {
+  it('LO-08 ends a session that the server reports as ended, without a refresh', async () => {
     const { client, serve, refresh, session } = openClient();
     serve(() => false, { code: 'session_ended', reason: 'revoked' });
     expect((await errorOf(client.query('a')))?.meta).toMatchObject({ refresh: 'ended' });
@@ -281,7 +275,7 @@ describe('a query or mutation', () => {
     expect(refresh).not.toHaveBeenCalled();
   });
 
-  it('LO-08 marks every one of many calls that are told so at once as ended', async () => {
+  it('LO-08 marks each of many concurrent calls as ended', async () => {
     const { client, serve } = openClient();
     serve(() => false, { code: 'session_ended', reason: 'revoked' });
     const errors = await Promise.all([client.query('a'), client.query('b'), client.mutation('c')].map(errorOf));
@@ -292,7 +286,7 @@ describe('a query or mutation', () => {
     ]);
   });
 
-  it('gives what waits on a page that knows nobody yet the token of who signs in', async () => {
+  it('gives calls that wait for a first sign-in its token', async () => {
     const { client, sent, session } = openClient({ signedIn: false, answers: [never], refreshOnFirstVisit: true });
     const call = client.query('a');
     const { seen } = watch(client);
@@ -308,7 +302,7 @@ describe('a query or mutation', () => {
     expect(seen.completes).toBe(1);
   });
 
-  it('LC-02 settles what waits when the session is disposed of', async () => {
+  it('LC-02 settles waiting calls when the session is disposed of', async () => {
     const { client, sent, session, clock } = openClient({ answers: [never] });
     clock.sleep(3_600_000);
     const call = errorOf(client.mutation('a'));
@@ -332,7 +326,7 @@ describe('a query or mutation', () => {
     expect(refresh).toHaveBeenCalledTimes(2);
   });
 
-  it('MT-09 lets a listener make calls itself', async () => {
+  it('MT-09 lets listeners make calls', async () => {
     const { client, serve, session } = openClient();
     serve(renewedTokens);
     const asked: Promise<unknown>[] = [];
@@ -360,10 +354,10 @@ describe('a query or mutation', () => {
     expect(await errorOf(broken.query('a'))).toMatchObject({ message: 'no ending link' });
   });
 
-  it('ignores what a link below says of an attempt that is over', async () => {
+  it('ignores what a link below emits for a finished attempt', async () => {
     const { session } = openClient();
     const observers: { next(value: unknown): void; error(error: unknown): void; complete(): void }[] = [];
-    // By hand: tRPC's own observables would keep such things to themselves.
+    // By hand, because tRPC's own observables would swallow it.
     const sloppy = () => () => ({
       subscribe(observer: (typeof observers)[number]) {
         observers.push(observer);

@@ -9,7 +9,7 @@ import { granted, openTab } from './testing/open-tab.ts';
 const newCache = () => new QueryClient({ defaultOptions: { queries: { retry: false, networkMode: 'always' } } });
 
 describe('the query cache', () => {
-  it('is emptied when the person signs out', async () => {
+  it('is cleared on sign-out', async () => {
     const { session } = openTab();
     const queryClient = newCache();
     const stop = followSession(queryClient, session, () => {});
@@ -20,7 +20,7 @@ describe('the query cache', () => {
     stop();
   });
 
-  it('fetches again what failed as unavailable when refreshing works again', async () => {
+  it('refetches what failed as unavailable once refreshing works again', async () => {
     const { client, serve, clock, session, sent } = openClient({
       answers: [new TypeError('offline'), granted({ generation: 2 })],
     });
@@ -58,7 +58,7 @@ describe('the query cache', () => {
     queryClient.clear();
   });
 
-  it('is told when the data of the person has changed, and of nothing else', async () => {
+  it('is notified when the user has changed, and of nothing else', async () => {
     const { session, refused } = openTab();
     const onUser = vi.fn<(user: unknown) => void>();
     const stop = followSession(newCache(), session, onUser);

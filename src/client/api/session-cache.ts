@@ -3,10 +3,8 @@ import { isUnavailable } from './refresh-link.ts';
 import type { Person, Session } from './session/index.ts';
 
 /**
- * Keeps a query cache in step with a session: empties it when the person signs out, and fetches again what failed because
- * the session could not be refreshed, once it has been.
- * @param onUser is called when the data of the person signed in has changed
- * @returns a function that stops
+ * Clears the cache on sign-out, and refetches what failed while the session could not be refreshed.
+ * @returns a function that stops following
  */
 export function followSession<TUser extends Person>(
   queryClient: QueryClient,
@@ -21,7 +19,7 @@ export function followSession<TUser extends Person>(
       if (!now.stale)
         void queryClient.refetchQueries({ type: 'active', predicate: ({ state }) => isUnavailable(state.error) });
     } else if (before.status === 'signed-in') {
-      // Cancelled first: a late answer would land in the cache that has just been emptied.
+      // First, or a late response would land in the emptied cache.
       void queryClient.cancelQueries();
       queryClient.clear();
     }

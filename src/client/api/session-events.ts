@@ -1,15 +1,15 @@
 import { session } from './app-session.ts';
 import type { trpcClient } from './client.ts';
 
-/** The pause before the stream is opened again after it broke; doubles up to the longest. */
+/** Before reopening a broken stream; doubles up to the maximum. */
 const FIRST_PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 60_000;
 
 /**
- * Follows what happens to the session on the server: its end, and changes of the person's data. Only a visible tab holds
- * the stream: over HTTP/1.1 a browser has six connections per site for all its tabs. A hidden tab hears of a sign-out from
- * the visible one, and of everything else when it is looked at.
- * @returns a function that stops
+ * Follows the session on the server: its end, and changes to the user. Only a visible tab holds the stream, because
+ * over HTTP/1.1 all tabs of a browser share six connections per site. A hidden tab learns of a sign-out from the
+ * visible one, and of everything else once it is visible.
+ * @returns a function that stops listening
  */
 export function listenToServer(): () => void {
   let followed: string | undefined;
@@ -28,7 +28,7 @@ export function listenToServer(): () => void {
   }
 
   const listening = new AbortController();
-  // An open stream keeps a page out of the back/forward cache.
+  // An open stream keeps the page out of the back/forward cache.
   const onPage = ({ type }: Event) => {
     if (type !== 'visibilitychange') isPutAway = type === 'pagehide';
     reconsider();
@@ -45,17 +45,15 @@ export function listenToServer(): () => void {
   };
 }
 
-/** Settles when aborted. */
 async function listen(signal: AbortSignal): Promise<void> {
   for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
-    // Only now, because guests need neither streams nor the client. A failed download is tried again like a broken stream.
+    // Guests need neither streams nor the client. A failed download is retried like a broken stream.
     const client = await import('./client.ts').catch(() => undefined);
     if (client && !signal.aborted && (await listenOnce(client.trpcClient, signal))) pauseMs = FIRST_PAUSE_MS;
     await pause(pauseMs * (1 + Math.random()), signal);
   }
 }
 
-/** Returns, once the stream is over, whether anything was received. */
 function listenOnce(client: typeof trpcClient, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     let hasReceived = false;
@@ -71,7 +69,6 @@ function listenOnce(client: typeof trpcClient, signal: AbortSignal): Promise<boo
           hasReceived = true;
           session.userChanged(data.user);
         },
-        // What can be done about it, the link has done.
         onError: done,
         onComplete: done,
       },

@@ -1,7 +1,6 @@
 import type { ComponentProps } from 'react';
 import { Page } from '../ui/page.tsx';
 
-/** The frame of the pages for guests: a narrow column, with a door beside it where there is room. */
 export function AuthLayout(props: ComponentProps<typeof Page>) {
   return (
     <div className="grid grow items-stretch gap-16 lg:grid-cols-[minmax(0,26rem)_1fr]">

@@ -4,7 +4,6 @@ import { Button } from '../ui/button.tsx';
 import { Loading } from '../ui/loading.tsx';
 import { Page } from '../ui/page.tsx';
 
-/** Until it is known whether there is a session: waits, and says so when the server does not answer. */
 export function Starting() {
   return (
     <Suspense fallback={<Loading />}>
@@ -14,7 +13,7 @@ export function Starting() {
 }
 
 function Unreachable() {
-  // If the session is still unknown after the start, the server could not be asked.
+  // If the session is still unknown then, the server could not be reached.
   use(started);
   return (
     <div className="flex animate-very-late flex-col items-start gap-6">
@@ -25,12 +24,12 @@ function Unreachable() {
   );
 }
 
-/** Shown over a page that keeps what it has. Late, because the answer usually comes before anybody misses it. */
+/** Overlays a page that keeps its content. Delayed, because the response usually arrives before anyone notices. */
 export function Reconnecting() {
   return (
     <div className="fixed inset-x-0 bottom-5 mx-auto max-w-xl animate-very-late px-5">
       <div className="flex flex-wrap items-center justify-between gap-4 rounded-2xl border border-edge bg-surface px-6 py-4 shadow-lg">
-        {/* Not that the server cannot be reached: it may have answered, and refused even a fresh token. */}
+        {/* Not "cannot reach the server": it may have responded, and refused even a fresh token. */}
         <TryingAgain problem="Having trouble connecting." />
       </div>
     </div>

@@ -6,14 +6,14 @@ import { destinationOf } from './redirect-to.ts';
 import { useSession } from './use-session.ts';
 
 /**
- * Shows the pages below to guests, and leads those who are signed in on to where they wanted to go: at once, or as soon as a
- * sign-in on one of these pages succeeds, so no page has to do that itself.
+ * Guest pages. Redirects anyone signed in, right away or once a form on one of these pages succeeds, so that no page
+ * has to.
  */
 export function GuestsOnly({ destinations }: { destinations: RouteObject[] }) {
   const state = useSession();
   const [params] = useSearchParams();
   const destination = destinationOf(params.get('redirectTo'), destinations);
-  // While the server checks the password.
+  // In parallel with the password check.
   const preload = () => preloadPage(destinations, new URL(destination, window.location.origin).pathname);
   switch (state.status) {
     case 'unknown':

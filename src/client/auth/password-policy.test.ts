@@ -7,7 +7,7 @@ const servedWith = (serverTiming?: { name: string; description: string }[]) => (
 });
 
 describe('passwordMinLength', () => {
-  it('reads the minimum the server sends with the page', () => {
+  it('reads the minimum that the server sends with the page', () => {
     const entries = [
       { name: 'session', description: '' },
       { name: 'password-min-length', description: '12' },

@@ -1,12 +1,10 @@
 import { PASSWORD_MIN_LENGTH } from '../../shared/auth.ts';
 
-/** The entry of the page's `Server-Timing` header that carries the setting as its description. */
 const ENTRY = 'password-min-length';
 
 /**
- * The shortest password the server accepts, in code points. It comes with the page, in the one response header a script
- * can read of its own document, so a form can show it without a request. Where the client is served from elsewhere the
- * header is missing: this is the shared minimum then, and the server explains its refusal.
+ * The minimum that the server is set to, in code points, from the one response header that scripts of a page can
+ * read. A client served from elsewhere lacks it and falls back to the shared minimum.
  */
 export function passwordMinLength(timeline: Pick<Performance, 'getEntriesByType'> = performance): number {
   const [navigation] = timeline.getEntriesByType('navigation') as PerformanceNavigationTiming[];

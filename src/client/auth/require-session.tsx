@@ -4,7 +4,7 @@ import { Reconnecting, Starting } from './connection.tsx';
 import { loginPath } from './redirect-to.ts';
 import { useSession } from './use-session.ts';
 
-/** Shows the pages below to people who are signed in, and leads guests to the login page and back afterwards. */
+/** Sends guests to the login page, and back here afterwards. */
 export function RequireSession() {
   const state = useSession();
   const location = useLocation();
@@ -12,9 +12,9 @@ export function RequireSession() {
     case 'unknown':
       return <Starting />;
     case 'signed-out':
-      // Stays at this address, which the new document is loading.
+      // The new document is loading this address.
       if (state.reason === 'replaced') return <Loading />;
-      // Whoever logs in after a logout may be somebody else, and starts at the start page.
+      // The next login may be somebody else's, so it starts at the home page.
       return <Navigate replace to={state.reason === 'logout' ? '/login' : loginPath(location)} />;
     case 'signed-in':
       return (

@@ -1,7 +1,7 @@
 import type { LoginInput, RegisterInput } from '../../shared/auth.ts';
 import { cookieClient, session } from '../api/app-session.ts';
 
-// Plain calls instead of useMutation, whose cache would keep the password and the token.
+// Not useMutation, whose cache would keep the password and the token.
 
 export async function logIn(input: LoginInput): Promise<void> {
   session.signIn(await cookieClient.auth.login.mutate(input, bounded()));
@@ -11,7 +11,7 @@ export async function createAccount(input: RegisterInput): Promise<void> {
   session.signIn(await cookieClient.auth.register.mutate(input, bounded()));
 }
 
-/** A connection that died silently must not leave a form busy for ever. */
+/** A dead connection must not leave a form busy forever. */
 const TIMEOUT_MS = 30_000;
 
 const bounded = () => ({ signal: AbortSignal.timeout(TIMEOUT_MS) });

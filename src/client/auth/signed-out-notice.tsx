@@ -3,7 +3,7 @@ import { sessionEndMessage, sessionEndReasons } from '../../shared/failures.ts';
 import { Notice } from '../ui/notice.tsx';
 import { useSession } from './use-session.ts';
 
-/** Explains on the login page why somebody has ended up there, where they might wonder. */
+/** Explains why somebody landed on the login page, unless it is obvious. */
 export function SignedOutNotice() {
   const state = useSession();
   const [params] = useSearchParams();

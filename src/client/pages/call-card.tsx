@@ -11,18 +11,17 @@ import { sample } from './session-monitor.ts';
 interface Call {
   at: Date;
   tookMs: number;
-  /** What happened to the session meanwhile. */
   change: string | undefined;
   result: { kind: 'answer'; user: User } | { kind: 'error'; message: string };
 }
 
-/** Calls a protected procedure on demand, and tells whether the session had to be refreshed for it. */
+/** Calls a protected procedure on demand, and shows whether that refreshed the session. */
 export function CallCard() {
   const { client } = trpc.useUtils();
   const [call, setCall] = useState<Call>();
   const [busy, setBusy] = useState(false);
 
-  // Not through the query cache: it would repeat a failed call, and this is about what happens to a single one.
+  // Bypasses the query cache, which would retry a failed call.
   const callServer = async () => {
     setBusy(true);
     const before = sample();
@@ -44,14 +43,14 @@ export function CallCard() {
     <Card heading="Call the server">
       <p className="mt-2 text-sm text-muted">
         <code className="text-ink">auth.me</code> is a protected procedure. If the access token has expired, the call
-        waits for a new one and then goes through, so nothing here has to know about tokens.
+        waits for a new one and then goes through. The calling code never deals with tokens.
       </p>
       <div className="mt-5">
         <Button busy={busy} onClick={() => void callServer()}>
           Call auth.me
         </Button>
       </div>
-      {/* There from the start, so that a screen reader announces what appears in it. */}
+      {/* Always rendered, so that screen readers announce what appears in it. */}
       <output className="mt-5 flex grow flex-col">
         {call ? (
           <Outcome {...call} />

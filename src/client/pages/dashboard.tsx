@@ -9,7 +9,6 @@ import { Page } from '../ui/page.tsx';
 import { CallCard } from './call-card.tsx';
 import { SessionCard } from './session-card.tsx';
 
-/** Shows the person their account, and a developer how the session works. */
 export default function DashboardPage() {
   const me = trpc.auth.me.useQuery();
   return (

@@ -33,7 +33,7 @@ describe('describeChange', () => {
     expect(describeChange(stale, stale)).toBeUndefined();
   });
 
-  it('has nothing to say while time passes or when nobody is signed in', () => {
+  it('reports nothing while time passes or when nobody is signed in', () => {
     expect(describeChange(signedIn(), signedIn({ expiresInMs: 9_000 }))).toBeUndefined();
     expect(describeChange(signedIn(), signedOut)).toBeUndefined();
   });

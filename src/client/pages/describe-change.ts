@@ -1,13 +1,11 @@
 import type { session } from '../api/app-session.ts';
 
-/** The session at one moment. */
 export interface Sample {
   at: Date;
   state: typeof session.state;
   expiresInMs: number | undefined;
 }
 
-/** What happened between two samples, in a sentence. */
 export function describeChange(before: Sample | undefined, after: Sample): string | undefined {
   if (after.state.status !== 'signed-in') return undefined;
   const { session, stale } = after.state;
@@ -15,7 +13,7 @@ export function describeChange(before: Sample | undefined, after: Sample): strin
   if (session.generation > before.state.session.generation)
     return `Refreshed, from generation ${before.state.session.generation} to ${session.generation}.`;
   if (stale && !before.state.stale) return 'The access token was refused. Getting a new one…';
-  // Just after a rotation the server hands out another access token without rotating again.
+  // Just after a rotation, the server issues access tokens without rotating again.
   if ((after.expiresInMs ?? 0) > (before.expiresInMs ?? Infinity))
     return `New access token, still generation ${session.generation}.`;
   return undefined;

@@ -32,7 +32,7 @@ export function RegisterPage() {
         problem={errors.root?.message}
         action="Create account"
       >
-        {/* People log in with their email, so the email is what a password manager should save as the "username". */}
+        {/* People log in with their email, so that is what password managers should save as the "username". */}
         <Field
           label="Username"
           hint="What we’ll call you."

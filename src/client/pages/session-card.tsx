@@ -5,7 +5,6 @@ import { useSessionMonitor } from './session-monitor.ts';
 
 const SHORT_ID_LENGTH = 8;
 
-/** The session as this tab sees it: which one, how often it was rotated, when its token expires, what has happened. */
 export function SessionCard() {
   const {
     latest: { state, expiresInMs },
@@ -16,12 +15,12 @@ export function SessionCard() {
   return (
     <Card heading="Your session">
       <p className="mt-2 text-sm text-muted">
-        The access token is short-lived and kept in memory. Shortly before it expires, the refresh cookie gets a new
-        one. Each time the cookie is rotated, the session enters a new generation.
+        The access token is short-lived and kept in memory. Shortly before it expires, it is renewed with the refresh
+        cookie. Each rotation of the cookie starts a new generation of the session.
       </p>
       <dl className="mt-6 grid grid-cols-2 gap-x-6 gap-y-5 *:first:col-span-2">
         <Fact label="Access token expires in">
-          {/* Not a live region: a screen reader would announce every second. */}
+          {/* Not a live region: screen readers would announce every second. */}
           <span className="font-display text-4xl tabular-nums">{expiry(expiresInMs)}</span>
         </Fact>
         <Fact label="Session ID">

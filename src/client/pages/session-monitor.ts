@@ -10,14 +10,14 @@ interface LogEntry {
 
 interface Monitor {
   latest: Sample;
-  /** What has happened since the page was opened, newest first. */
+  /** Newest first. */
   log: LogEntry[];
 }
 
 const INTERVAL_MS = 1000;
 const MAX_LOG_ENTRIES = 6;
 
-/** Watches the session. Sampled as well as subscribed to, because time passes and a new token alone changes no state. */
+/** Samples as well as subscribes: time passes, and a new token alone changes no state. */
 export function useSessionMonitor(): Monitor {
   const [monitor, setMonitor] = useState(() => next(undefined, sample()));
   useEffect(() => {

@@ -1,7 +1,7 @@
 import { Component, type ReactNode } from 'react';
 import { Button } from './button.tsx';
 
-/** Replaces the app when a component throws. React has logged the error already, so all it offers is a way out. */
+/** React has already logged the error. */
 export class ErrorBoundary extends Component<{ children: ReactNode }> {
   override state = { failed: false };
 

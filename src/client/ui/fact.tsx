@@ -1,6 +1,5 @@
 import type { ReactNode } from 'react';
 
-/** A term and its description: a child of `<dl>`. */
 export function Fact({ label, children }: { label: string; children: ReactNode }) {
   return (
     <div>

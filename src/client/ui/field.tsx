@@ -5,12 +5,11 @@ export interface FieldProps extends Omit<ComponentProps<'input'>, 'id' | 'classN
   hint?: string;
   /** Shown instead of the hint. */
   error?: string | undefined;
-  /** Goes inside the border, after the input. */
   children?: ReactNode;
 }
 
-// The error is not a live region: it is announced with the field, which gets the focus when a submission fails. Live, it
-// would interrupt every keystroke of the correction.
+// Not a live region, which would interrupt every keystroke of a correction: the error is announced with the field,
+// which is focused when a submission fails.
 export function Field({ label, hint, error, children, ...input }: FieldProps) {
   const id = useId();
   const text = error ?? hint;

@@ -2,20 +2,18 @@ import type { FieldValues, Path, UseFormReturn } from 'react-hook-form';
 import { type Failure, type FailureCode, failureMessage, failureOf } from '../../shared/failures.ts';
 import { errorMessage } from './error-message.ts';
 
-/** The field to show a failure at, by its code. */
 type FieldsByCode<Input extends FieldValues> = Partial<Record<FailureCode, Path<Input>>>;
 
 /**
- * Shows why a submission failed: beside the fields at fault, the first of which gets the focus, or else above the form.
- * @param error anything a call has thrown
- * @param fieldsByCode where to show failures that are about one field; `invalid_input` names its fields itself
+ * Shows a failed submission at the fields concerned, focusing the first, otherwise above the form.
+ * @param fieldsByCode fields for failures about one field; `invalid_input` names its own
  */
 export function showFormErrors<Input extends FieldValues>(
   form: UseFormReturn<Input>,
   error: unknown,
   fieldsByCode: FieldsByCode<Input> = {},
 ): void {
-  // The server may name a field that this form does not have, where nobody would see the message.
+  // The server may name a field that this form does not show.
   const fields = Object.keys(form.getValues());
   const messages = fieldMessages(failureOf(error), fieldsByCode).filter(([field]) => fields.includes(field));
   if (messages.length === 0) form.setError('root', { message: errorMessage(error) });

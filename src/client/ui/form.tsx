@@ -2,22 +2,20 @@ import type { FormEvent, FormEventHandler, ReactNode } from 'react';
 import { Button } from './button.tsx';
 import { Notice } from './notice.tsx';
 
-/** Pressing Enter in a field submits without the button, so being busy must be handled here too. */
+/** Enter submits without the button, so `busy` must be handled here too. */
 const ignore = (event: FormEvent) => event.preventDefault();
 
 interface FormProps {
   onSubmit: FormEventHandler;
   busy: boolean;
-  /** An error that concerns the form as a whole. */
   problem: string | undefined;
-  /** The label of the submit button. */
   action: string;
   children: ReactNode;
 }
 
 export function Form({ onSubmit, busy, problem, action, children }: FormProps) {
   return (
-    // Should the browser ever submit the form itself, `post` keeps the password out of the URL.
+    // If the browser ever submits natively, `post` keeps the password out of the URL.
     <form noValidate method="post" onSubmit={busy ? ignore : onSubmit} className="flex flex-col gap-5">
       {problem !== undefined && (
         <Notice tone="problem" takesFocus>

@@ -6,10 +6,7 @@ import { Page } from './page.tsx';
 
 type Load = () => Promise<{ default: ComponentType }>;
 
-/**
- * The part of a route that shows the default export of a module, which is not downloaded before it is needed.
- * @param load for example `() => import('./pages/notes.tsx')`
- */
+/** The part of a route that shows a page downloaded on demand. @param load `() => import('./pages/notes.tsx')` */
 export function lazyPage(load: Load): Pick<RouteObject, 'element' | 'handle'> {
   const found: Load = () =>
     load().catch((error: unknown) => {
@@ -19,16 +16,15 @@ export function lazyPage(load: Load): Pick<RouteObject, 'element' | 'handle'> {
   return { element: createElement(lazy(found)), handle: { load } };
 }
 
-/** Starts to download what the page at `pathname` consists of, so that it is there when the page is shown. */
 export function preloadPage(routes: RouteObject[], pathname: string): void {
   for (const { route } of matchRoutes(routes, pathname) ?? []) {
     const { load } = (route.handle ?? {}) as { load?: Load };
-    // Imported again when it is shown, which is when a failure matters.
+    // Rendering imports it again, and handles a failure.
     load?.().catch(() => {});
   }
 }
 
-/** Usually after a deploy, which has removed the files that this page was built with; otherwise there is no network. */
+/** Usually a deploy has removed the files this page was built with; otherwise there is no network. */
 function NotLoaded() {
   return (
     <div className="flex max-w-prose flex-col items-start gap-6">

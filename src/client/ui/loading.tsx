@@ -1,4 +1,4 @@
-/** Appears after a short delay (CSS only), so that fast responses do not make it flash. */
+/** Appears after a short delay (in CSS), so that it does not flash. */
 export function Loading() {
   return <output className="mt-6 block animate-late text-muted">Loading…</output>;
 }

@@ -2,7 +2,6 @@ import { type ReactNode, useEffect, useRef } from 'react';
 
 interface NoticeProps {
   tone: 'problem' | 'calm';
-  /** Whether to focus the notice when it appears. */
   takesFocus?: boolean;
   children: ReactNode;
 }

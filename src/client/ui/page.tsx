@@ -1,7 +1,6 @@
 import { type ReactNode, useEffect } from 'react';
 
 interface PageProps {
-  /** For the browser's tab and history. */
   title: string;
   /** Defaults to the title. */
   heading?: string;
@@ -15,7 +14,7 @@ export function Page({ title, heading = title, children }: PageProps) {
 
   return (
     <>
-      {/* Focusable so that the layout can announce a navigation. */}
+      {/* Focusable, so that the layout can announce navigation. */}
       <h1 tabIndex={-1} className="font-display text-3xl font-semibold tracking-tight text-balance outline-none">
         {heading}
       </h1>

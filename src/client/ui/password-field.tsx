@@ -1,11 +1,11 @@
 import { useState } from 'react';
 import { Field, type FieldProps } from './field.tsx';
 
-/** Never set `maxLength`: browsers silently truncate a pasted password to it. */
+/** Never set `maxLength`: browsers silently truncate pasted passwords. */
 export function PasswordField(props: Omit<FieldProps, 'type' | 'children'>) {
   const [shown, setShown] = useState(false);
   return (
-    // No spell check: some browsers send the text to a server for it.
+    // Some browsers send text to a server for spell checking.
     <Field {...props} type={shown ? 'text' : 'password'} spellCheck={false} autoCapitalize="none" autoCorrect="off">
       <button
         type="button"

@@ -62,7 +62,7 @@ describe('creating an account', () => {
     expect(await strict.create({ ...anna, password: 'qzjx vwpk 12' })).toHaveProperty('user');
   });
 
-  it('says which of username and email is taken', async () => {
+  it('reports whether the username or the email is taken', async () => {
     await accounts().create(anna);
     expect(await accounts().create({ ...anna, email: 'other@example.com' })).toEqual({
       kind: 'failed',
@@ -87,7 +87,7 @@ describe('creating an account', () => {
     hash.mockRestore();
   });
 
-  it('finds a username that was taken while the password was hashed', async () => {
+  it('detects a username taken while the password was being hashed', async () => {
     const meanwhile = { ...anna, email: 'other@example.com' };
     const overtaken = accounts({
       passwords: {
@@ -130,11 +130,11 @@ describe('checking a password', () => {
     verify.mockRestore();
   });
 
-  it('accepts a password that today could not be set any more', async () => {
+  it('accepts an old password that could no longer be set', async () => {
     expect(await accounts({ passwordMinLength: 64 }).checkPassword(login)).toHaveProperty('user');
   });
 
-  it('says when it is overloaded, not that the password is wrong', async () => {
+  it('reports overload, not a wrong password', async () => {
     const crowded = accounts({ passwords: { ...passwords, ...busy } });
     expect(await crowded.checkPassword(login)).toEqual({
       kind: 'failed',
@@ -157,7 +157,7 @@ describe('checking a password', () => {
     expect(await store.findAccountByEmail(anna.email)).toEqual(before);
   });
 
-  it('accepts a correct password when there is no capacity to rehash it', async () => {
+  it('accepts a correct password without capacity to rehash it', async () => {
     const crowded = accounts({ passwords: { ...stronger, hash: busy.hash } });
     expect(await crowded.checkPassword(login)).toHaveProperty('user');
     expect((await store.findAccountByEmail(anna.email))?.passwordHash).toMatch(/^\$2b\$04\$/);

@@ -9,22 +9,19 @@ import { toUser, type Account, type AuthStore } from './store/auth-store.ts';
 
 const failed = (failure: Failure): Failed => ({ kind: 'failed', failure });
 
-/** Creates accounts and checks passwords. Neither starts a session: see sign-in.ts. */
+/** Neither creating an account nor checking a password starts a session: see sign-in.ts. */
 export function createAccounts(options: {
   store: AuthStore;
   passwords: Passwords;
-  /** In code points. */
   passwordMinLength: number;
-  /** Milliseconds since the epoch. */
   clock: () => number;
 }) {
   const { store, passwords, passwordMinLength, clock } = options;
 
   /**
-   * Checks what is asked for and hashes the password. The account is not stored yet: `signIn` creates it together with its
-   * first session, so that there is never one without the other.
-   * @param input as parsed by the shared schema
-   * @param network for the fair sharing of hashing capacity; see `clientNetwork`
+   * Validates the input and hashes the password. `signIn` then stores the account together with its first session, so
+   * that neither exists without the other.
+   * @param network shares out hashing capacity fairly; see `clientNetwork`
    */
   async function prepare(
     input: RegisterInput,
@@ -33,7 +30,7 @@ export function createAccounts(options: {
     const { username, email, password } = input;
     const problems = passwordProblems(password, input, passwordMinLength);
     if (problems.length > 0) return failed({ code: 'invalid_input', fields: { password: problems } });
-    // Before the expensive hash. Creating the account checks again, for two may ask at once.
+    // Before the expensive hash. Creating the account checks again, because of concurrent requests.
     const taken = await store.findTaken(username, email);
     if (taken !== undefined) return failed({ code: taken });
     const hashed = await passwords.hash(password, network);
@@ -45,7 +42,7 @@ export function createAccounts(options: {
   return {
     prepare,
 
-    /** Creates an account without signing in. @param input as parsed by the shared schema */
+    /** Creates an account without signing in. */
     async create(input: RegisterInput): Promise<{ kind: 'user'; user: User } | Failed> {
       const prepared = await prepare(input);
       if (prepared.kind === 'failed') return prepared;
@@ -54,8 +51,8 @@ export function createAccounts(options: {
     },
 
     /**
-     * Verifies an email and password. An unknown email gets the same answer after the same work as a wrong password.
-     * @param network as for `prepare`
+     * Verifies an email and password. An unknown email gets the same answer, after the same work, as a wrong
+     * password.
      */
     async checkPassword({ email, password }: LoginInput, network?: string): Promise<Proof> {
       const account = await store.findAccountByEmail(email);
@@ -65,7 +62,7 @@ export function createAccounts(options: {
         return { ...failed({ code: 'invalid_credentials' }), email };
       if (passwords.needsRehash(account.passwordHash)) {
         const rehashed = await passwords.hash(password, network);
-        // When overloaded, the old hash remains good until the next login.
+        // When overloaded, the old hash stays until the next login.
         if (rehashed.kind === 'hashed')
           await store.replacePasswordHash(account.id, account.passwordHash, rehashed.hash);
       }

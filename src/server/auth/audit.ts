@@ -4,17 +4,15 @@ import type { Logger } from '../log.ts';
 import { clientAddress, clientNetwork } from './limits/client-network.ts';
 
 /**
- * What the audit records; a feature adds its own types here. Of a `sampled` type each network causes one event a minute at
- * most, because anybody could cause any number of them and fill the disk.
+ * What the audit records; features add their own types here. Anyone can trigger any number of `sampled` events and
+ * fill the disk, so those are limited to one a minute per network.
  */
 const AUDIT_TYPES = {
   registered: 'always',
   signed_in: 'always',
   sign_in_failed: 'always',
   signed_out: 'always',
-  /** A session was replaced by another one in the same browser. */
   ended: 'always',
-  /** A refresh token was used by two parties, and its session ended. */
   reused: 'always',
   limited: 'sampled',
   origin_refused: 'sampled',
@@ -25,24 +23,21 @@ export interface AuditEvent {
   type: AuditType;
   userId?: string | undefined;
   sessionId?: string | undefined;
-  /** What the event is about, other than a user or session: an account key or an origin. Never a secret. */
+  /** An account key or an origin, for example. Never a secret. */
   detail?: string | undefined;
 }
 
 export interface StoredAuditEvent extends AuditEvent {
-  /** Milliseconds since the epoch. */
   at: number;
   ip: string | undefined;
   userAgent: string | undefined;
 }
 
-/** Of a text that the caller chose. In characters. */
 const TEXT_MAX_LENGTH = 256;
 const SAMPLE_INTERVAL_MS = 60_000;
-/** How many pairs of type and network are remembered; beyond that the oldest is forgotten. */
 const SAMPLES_MAX = 10_000;
 
-/** Records what happens to accounts and sessions, in the database and the log. Not refreshes, which happen all the time. */
+/** Records account and session events in the database and the log. Refreshes are too frequent to record. */
 export function createAudit(options: {
   write: (event: StoredAuditEvent) => Promise<void>;
   log: Logger;
@@ -62,7 +57,7 @@ export function createAudit(options: {
   }
 
   return {
-    /** Never rejects because the database is unavailable: what it records has happened already. */
+    /** Does not reject if the database is unavailable: what it records has already happened. */
     async record(request: Request, event: AuditEvent): Promise<void> {
       const at = clock();
       if (AUDIT_TYPES[event.type] === 'sampled' && wasSampled(`${event.type} ${clientNetwork(request)}`, at)) return;

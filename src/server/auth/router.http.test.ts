@@ -11,7 +11,7 @@ const DAY = 24 * 60 * MINUTE;
 
 const ada = { username: 'Ada', email: ' Ada@Example.COM ', password: 'correct horse battery' };
 
-/** Lets two minutes pass first, so that the refresh rotates and does not count as racing with the last one. */
+/** Advances two minutes, so that the refresh rotates instead of racing with the last one. */
 async function rotate(client: TestClient, clock: { advance(ms: number): void }) {
   clock.advance(2 * MINUTE);
   return client.mutate('auth.refresh');
@@ -46,7 +46,7 @@ describe('registering', () => {
     );
   });
 
-  it('says which of username and email is taken, in any case', async () => {
+  it('reports whether the username or the email is taken, in any case', async () => {
     await using world = await testWorld();
     await world.client().mutate('auth.register', ada);
     const other = { username: 'Grace', email: 'grace@example.com', password: 'another good one' };
@@ -115,7 +115,7 @@ describe('registering', () => {
     expect((await client.mutate('auth.register', { ...ada, password: 'fifteen chars..' })).status).toBe(200);
   });
 
-  // Once left an account behind, so that registering again failed with `email_taken`.
+  // Regression: an account was left behind, so registering again failed with `email_taken`.
   it('leaves no account if the session cannot be created', async () => {
     await using world = await testWorld();
     const { $client } = world.services.db;
@@ -248,7 +248,7 @@ describe('refreshing', () => {
     expect(kept.setCookie).toBeUndefined();
   });
 
-  it('ends the session for everybody when a superseded token is used after its successor', async () => {
+  it('ends the session for all holders when a superseded token is used after its successor', async () => {
     await using world = await testWorld();
     const owner = world.client();
     await owner.register();
@@ -316,7 +316,7 @@ describe('refreshing', () => {
     }
   });
 
-  it('ends when idle, and at its absolute limit however often it is used', async () => {
+  it('ends when idle, and at its absolute limit no matter how often it is used', async () => {
     await using world = await testWorld();
     const idle = world.client();
     await idle.register();
@@ -344,7 +344,7 @@ describe('refreshing', () => {
 });
 
 describe('logging out', () => {
-  it('ends the session at once, clears the cookie and returns null', async () => {
+  it('ends the session immediately, clears the cookie and returns null', async () => {
     await using world = await testWorld();
     const client = world.client();
     await client.register();
@@ -359,7 +359,7 @@ describe('logging out', () => {
     expect((await client.mutate('auth.refresh')).failure).toEqual({ code: 'session_ended', reason: 'revoked' });
   });
 
-  it('succeeds whatever the state', async () => {
+  it('succeeds in any state', async () => {
     await using world = await testWorld();
     for (const cookie of [undefined, 'x', 'a.b.c']) {
       const client = world.client();
@@ -417,7 +417,7 @@ describe('logging out', () => {
   });
 });
 
-/** Every other procedure requires a session. Think twice before adding to this list. */
+/** Every other procedure requires a session. Think twice before adding one. */
 const PUBLIC = ['auth.register', 'auth.login', 'auth.refresh', 'auth.logout'];
 
 describe('the router', () => {
@@ -470,7 +470,7 @@ describe('a protected call', () => {
     expect(new Set(Object.keys(data as object))).toEqual(new Set(['createdAt', 'email', 'id', 'username']));
   });
 
-  it('is refused without a token, with an expired one and with anything else', async () => {
+  it('is refused without a token, with an expired one and with anything invalid', async () => {
     await using world = await testWorld();
     const client = world.client();
     await client.register();
@@ -492,7 +492,7 @@ describe('a protected call', () => {
     expect((await client.query('auth.me')).failure).toEqual({ code: 'access_token_expired' });
   });
 
-  it('says that the session has expired once its row has been purged', async () => {
+  it('reports the session as expired once its row has been purged', async () => {
     await using world = await testWorld({ accessTokenLifetimeMs: 60 * DAY, refreshTokenLifetimeMs: DAY });
     const client = world.client();
     await client.register();

@@ -34,21 +34,21 @@ export const authRouter = router({
         ? await sessions.refresh(carried.token, throttle.refreshBySession)
         : noSession(carried.kind === 'none' ? 'none' : 'invalid');
     if (issued.kind === 'issued') return deliver(ctx, issued);
-    // A session found to be reused is in the audit whatever the limit says.
+    // Reuse is recorded even if the call is rate-limited.
     return fail(ctx, { ...issued, ...(await throttle.refreshRefused(clientNetwork(ctx.req))) });
   }),
 
   logout: cookieProcedure.mutation(async ({ ctx }) => {
     const { throttle, sessions, cookie, audit } = ctx.services;
     const session = sessions.identify(refreshTokenOf(ctx), ctx.accessToken);
-    // Limited by session if there is one, so that others behind the same address cannot keep anybody from logging out.
+    // By session where possible, so that others behind the same address cannot keep anyone from logging out.
     const limited =
       session === undefined
         ? await throttle.logoutWithoutSession(clientNetwork(ctx.req))
         : await throttle.logoutBySession(session.sessionId);
     if (limited !== undefined) return fail(ctx, limited);
     const ended = session !== undefined && (await sessions.end(session));
-    // Last, so that a client whose logout failed still has the cookie to try again with.
+    // Last: a client whose logout failed needs the cookie to try again.
     cookie.clear(ctx.res);
     if (ended) await audit.record(ctx.req, { type: 'signed_out', ...session });
     return null;

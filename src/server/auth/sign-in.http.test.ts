@@ -2,13 +2,13 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { testWorld, type World } from '../testing/world.ts';
 import type { Proof } from './sign-in.ts';
 
-/** What the made-up feature below makes of a code. */
+/** The proofs that the sample feature below derives from codes. */
 const proofs = vi.hoisted(() => new Map<string, unknown>());
 beforeEach(() => proofs.clear());
 
 const ATTEMPTS = 5;
 
-/** The whole API, and a second way to sign in: by a code. */
+/** The whole API plus a second way to sign in: with a code. */
 vi.mock('../router.ts', async () => {
   const { z } = await import('zod');
   const { cookieProcedure, router } = await import('../trpc.ts');
@@ -28,7 +28,7 @@ const rows = (world: World, sql: string) => world.services.db.$client.prepare(sq
 const auditTypes = (world: World) =>
   rows(world, 'select type from audit_events order by id').map((row) => (row as { type: string }).type);
 
-describe("a feature's way to sign in", () => {
+describe("a feature's own sign-in", () => {
   it('gets the session, cookies, replaced session, audit and known device from signIn', async () => {
     await using world = await testWorld();
     const client = world.client();
@@ -57,7 +57,7 @@ describe("a feature's way to sign in", () => {
     expect(auditTypes(world)).toEqual(['registered']);
   });
 
-  it('answers and records a failed proof', async () => {
+  it('reports and records a failed proof', async () => {
     await using world = await testWorld();
     const failure = { code: 'invalid_credentials' } as const;
     proofs.set('wrong', { kind: 'failed', failure, email: 'ada@example.com' } satisfies Proof);

@@ -16,7 +16,7 @@ interface Call {
   headers?: OutgoingHttpHeaders;
 }
 
-/** Not with `fetch`, which makes the objects that are counted below. */
+/** Not with `fetch`, which creates the objects that are counted below. */
 async function send(world: World, { path, method = 'GET', body, headers = {} }: Call) {
   const sent = request(`${world.url}/trpc/${path}`, {
     method,
@@ -30,7 +30,7 @@ async function send(world: World, { path, method = 'GET', body, headers = {} }: 
   return { status: answer.statusCode, headers: answer.headers, text };
 }
 
-/** Waits for the line of a request, which is logged when its response is closed. */
+/** Waits for log lines of requests, written when the response closes. */
 async function closed(world: World, count: number): Promise<void> {
   while (world.log.filter((line) => line.includes('"msg":"request"')).length < count)
     await new Promise((resolve) => {
@@ -38,7 +38,7 @@ async function closed(world: World, count: number): Promise<void> {
     });
 }
 
-/** What a call is answered, without what differs between any two answers, or in how they are framed. */
+/** A response without what always differs, or depends on framing. */
 async function answerTo(world: World, call: Call) {
   const { status, headers, text } = await send(world, call);
   const { 'x-request-id': id, date, 'content-length': length, 'transfer-encoding': encoding, ...rest } = headers;
@@ -53,7 +53,7 @@ const logged = (world: World) =>
     .map(({ procedures, outcome, status }) => ({ procedures, outcome, status }));
 
 describe('a plain call', () => {
-  // `connectionParams`, which nothing here reads, is what hands a call to tRPC's own adapter.
+  // `connectionParams`, which nothing here reads, routes a call to tRPC's own adapter.
   const cases: [string, (token: string) => Call, ((world: World) => void)?][] = [
     ['a query', (token) => ({ path: 'auth.me', headers: { authorization: `Bearer ${token}` } })],
     ['a batch of one', (token) => ({ path: 'auth.me?batch=1', headers: { authorization: `Bearer ${token}` } })],
@@ -96,7 +96,7 @@ describe('a plain call', () => {
     ],
   ];
 
-  it.each(cases)("is answered and logged as by tRPC's own adapter: %s", async (_, toCall, prepare) => {
+  it.each(cases)("is answered and logged as tRPC's own adapter does: %s", async (_, toCall, prepare) => {
     await using world = await testWorld({ clientUrl: 'https://app.example.com' });
     const { accessToken } = await world.client().register('ada');
     await closed(world, 1);
@@ -114,7 +114,7 @@ describe('a plain call', () => {
     expect(first?.procedures).toContain(call.path.split(/[,?]/)[0]?.replace('x/auth%2Eme', 'auth.me'));
   });
 
-  it('is answered with Retry-After where it is limited', async () => {
+  it('gets Retry-After when rate-limited', async () => {
     await using world = await testWorld();
     const login: Call = { path: 'auth.login', method: 'POST', body: '{"email":"a@b.co","password":"x"}' };
     while ((await send(world, login)).status !== 429);
@@ -126,7 +126,7 @@ describe('a plain call', () => {
   it.each([
     ['a promise', () => ({ later: Promise.resolve(1) })],
     ['something to iterate', async function* () {}],
-  ])('is refused where its result contains %s, which only a stream can send', async (_, result) => {
+  ])('is refused if its result contains %s, which only a stream can send', async (_, result) => {
     await using world = await testWorld();
     const { accessToken } = await world.client().register();
     const { authenticate } = world.services.sessions;
@@ -136,7 +136,7 @@ describe('a plain call', () => {
       expect((await send(world, { path, headers: { authorization: `Bearer ${accessToken}` } })).status).toBe(415);
   });
 
-  it('is aborted where the client leaves before the answer, and only there', async () => {
+  it('is aborted only if the client leaves before the response', async () => {
     await using world = await testWorld();
     const { accessToken } = await world.client().register();
     const aborted = Promise.withResolvers<void>();
@@ -158,9 +158,9 @@ describe('a plain call', () => {
   });
 });
 
-// What makes a read fast, without measuring time: see bench/ for that.
+// Tests what makes a read fast; bench/ measures time.
 describe('the work for one auth.me', () => {
-  it.each(['auth.me', 'auth.me?batch=1'])('is two statements, and no object of the web platform: %s', async (path) => {
+  it.each(['auth.me', 'auth.me?batch=1'])('is two statements and no web platform objects: %s', async (path) => {
     const statement = Object.getPrototypeOf(new Database(':memory:').prepare('select 1')) as Database.Statement;
     const statements = (['get', 'all', 'run', 'iterate'] as const).map((name) => vi.spyOn(statement, name));
     await using world = await testWorld();
@@ -189,7 +189,7 @@ describe('the work for one auth.me', () => {
     expect(setOneByOne.flatMap((spy) => spy.mock.calls)).toEqual([]);
     expect(made).toEqual([]);
 
-    // The counters count: tRPC's own adapter makes all of these.
+    // Proves that the counters work: tRPC's own adapter creates all of these.
     await send(world, { path: `${path}${path.includes('?') ? '&' : '?'}connectionParams=null`, headers });
     expect(new Set(made)).toEqual(new Set(['Request', 'Response', 'Headers', 'ReadableStream']));
     expect(setOneByOne.flatMap((spy) => spy.mock.calls)).not.toEqual([]);

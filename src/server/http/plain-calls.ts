@@ -18,17 +18,14 @@ const config = appRouter._def._config;
 
 const typeFor = ({ method }: Request) => (method === 'GET' ? 'query' : 'mutation');
 
-/**
- * Whether all are queries, or all mutations, that are called in the usual way, one or several in a request. Everything else
- * is left to tRPC's own adapter: streams, subscriptions, and what it refuses.
- */
+/** All queries, or all mutations, made the usual way. tRPC's own adapter handles streams and whatever it refuses. */
 export const isPlain = (req: Request, { paths, streamed, query }: Calls): boolean =>
   !streamed && !query.has('connectionParams') && paths.every((path) => procedureAt(path)?._def.type === typeFor(req));
 
 /**
- * Answers plain calls as tRPC's own adapter would, which spends most of its time on objects of the web platform: a Request,
- * a Response, streams, and a DOMException at the end of every request. Here procedures are called directly, with the public
- * parts of tRPC. plain-calls.http.test.ts compares the answers of both.
+ * Answers plain calls exactly as tRPC's own adapter would, calling procedures directly through its public API. The
+ * adapter spends most of its time on web platform objects: Request, Response, streams, and a DOMException per
+ * request. plain-calls.http.test.ts compares the two.
  */
 export function plainCalls(services: Services, defaults: Record<string, string>) {
   const { log, settings } = services;
@@ -42,7 +39,7 @@ export function plainCalls(services: Services, defaults: Record<string, string>)
     const type = typeFor(req);
     noteProcedures(res, paths);
     const ctx = createContext({ req, res }, services);
-    // Aborted only where the client has gone, not at the end of every request: an abort makes a DOMException.
+    // Only when the client has gone: aborting after every request would create a DOMException each time.
     const gone = new AbortController();
     res.once('close', () => {
       if (!res.writableFinished) gone.abort();
@@ -67,8 +64,8 @@ export function plainCalls(services: Services, defaults: Record<string, string>)
 
     const answers = await Promise.all(paths.map(answer));
     const body = JSON.stringify(transformTRPCResponse(config, batched ? answers : answers[0]!));
-    // All at once: `setHeader` for each takes several times as long. As with tRPC's own adapter, what a procedure has set on
-    // the response comes before our defaults, but not before what tRPC decides.
+    // `setHeader` for each takes several times as long. As in tRPC's adapter, headers set by a procedure override our
+    // defaults, but not what tRPC decides.
     res
       .writeHead(res.statusCode === 200 ? getHTTPStatusCode(answers) : res.statusCode, {
         ...unset(defaults, res),
@@ -86,10 +83,9 @@ function unset(headers: Record<string, string>, res: Response): Record<string, s
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !res.hasHeader(name)));
 }
 
-/** @throws FailureError if it is not JSON, or not that of a batch */
 function inputOf(calls: Calls, type: 'query' | 'mutation', index: number): unknown {
   const { batched, query } = calls;
-  // Parsed for the first call that reads its input, as tRPC does: a query that needs a token is refused before.
+  // As in tRPC, parsed only once a call reads it, so a query without a token is refused first.
   if (type === 'query') calls.body ??= parsed(query.get('input'));
   const all = calls.body;
   if (batched && all !== undefined && (typeof all !== 'object' || all === null || Array.isArray(all)))
@@ -106,7 +102,7 @@ function parsed(json: string | null): unknown {
   }
 }
 
-/** As tRPC tells it: something to iterate or wait for, or an object that contains such. */
+/** As in tRPC: an iterable, a promise, or an object that contains one. */
 function isStream(data: unknown): boolean {
   if (typeof data !== 'object' || data === null) return false;
   return [data, ...Object.values(data)].some((value: unknown) => value instanceof Promise || isAsyncIterable(value));

@@ -5,11 +5,11 @@ import { testWorld, type World } from '../testing/world.ts';
 const warnings = ({ log }: World) =>
   log.map((line) => JSON.parse(line) as { level: number; msg: string }).filter(({ level }) => level === 40);
 
-/** A call from a page of `origin`, through proxies that pass on the host. @returns the status of its answer */
+/** Calls from a page of `origin`, through proxies that forward the host. @returns the status */
 function call(world: World, origin: string, headers: Record<string, string> = {}): Promise<number | undefined> {
   const { port } = new URL(world.url);
   const all = { host: new URL(origin).host, origin, 'content-type': 'application/json', ...headers };
-  // Not `fetch`, which sets Host by itself.
+  // Not `fetch`, which sets its own Host.
   return new Promise((resolve, reject) => {
     request({ host: '127.0.0.1', port, path: '/trpc/auth.logout', method: 'POST', headers: all }, (res) =>
       res.resume().on('end', () => resolve(res.statusCode)),
@@ -20,7 +20,7 @@ function call(world: World, origin: string, headers: Record<string, string> = {}
 }
 
 describe('proxyCheck', () => {
-  it('warns once about plain HTTP, and says what to set', async () => {
+  it('warns once about plain HTTP, naming the setting', async () => {
     await using world = await testWorld();
     for (let times = 0; times < 3; times += 1) await call(world, 'http://app.example.com');
     expect(warnings(world).map(({ msg }) => msg)).toEqual([
@@ -28,7 +28,7 @@ describe('proxyCheck', () => {
     ]);
   });
 
-  it('warns once about an HTTPS proxy that is not trusted, and says what to set', async () => {
+  it('warns once about an untrusted HTTPS proxy, naming the setting', async () => {
     await using world = await testWorld();
     for (let times = 0; times < 3; times += 1)
       expect(await call(world, 'https://app.example.com', { 'x-forwarded-proto': 'https' })).toBe(403);
@@ -59,9 +59,9 @@ describe('proxyCheck', () => {
     expect(warnings(world)).toEqual([]);
   });
 
-  // Regression: answered 500, because the origin of such a URL is "null", which is no URL.
+  // Regression: 500, because the origin of such a URL is "null", which is not a URL.
   it.each(['x:', 'capacitor:', 'file:', 'blob:'])(
-    'leaves an origin with the scheme %s to be refused',
+    'leaves refusing an origin with the scheme %s to the guard',
     async (scheme) => {
       await using world = await testWorld();
       const { host } = new URL(world.url);

@@ -9,7 +9,7 @@ const json = { 'content-type': 'application/json' };
 const rowCount = (world: Awaited<ReturnType<typeof testWorld>>) =>
   world.services.db.$client.prepare('select (select count(*) from users) + (select count(*) from sessions) as n').get();
 
-/** Sends bytes as they are, without a client that would correct them. @returns the first line of the answer */
+/** Sends raw bytes, which a client would correct. @returns the first line of the response */
 function raw(url: string, bytes: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.end(bytes));
@@ -66,7 +66,7 @@ describe('the check of the content type', () => {
     },
   );
 
-  it('answers invalid_input to a body that is not UTF-8, rather than reading it as another one', async () => {
+  it('answers invalid_input to a body that is not UTF-8, rather than misreading it', async () => {
     await using world = await testWorld();
     const body = Buffer.from('{"email":"a@b.co","password":"\xff\xff\xff\xff\xff\xff\xff\xff"}', 'latin1');
     const answer = await world.client().mutate('auth.login', undefined, { body });
@@ -91,7 +91,7 @@ describe('the check of the content type', () => {
     }
   });
 
-  it('stops reading a body that does not end', async () => {
+  it('stops reading an endless body', async () => {
     await using world = await testWorld();
     const status = await new Promise((resolve, reject) => {
       const req = request(`${world.url}/trpc/auth.logout`, { method: 'POST', headers: json }, (res) => {
@@ -128,7 +128,7 @@ describe('the check of the origin', () => {
     'http://app.example.com',
     'https://app.example.com:444',
     'https://sub.app.example.com',
-  ])('refuses a call from %s, which then has no effect', async (origin) => {
+  ])('refuses a call from %s, without any effect', async (origin) => {
     await using world = await testWorld({ clientUrl: CLIENT });
     const client = world.client();
     await client.register();
@@ -146,7 +146,7 @@ describe('the check of the origin', () => {
     expect((await client.query('auth.me')).status).toBe(200);
   });
 
-  it("lets this server's own pages call, and those of CLIENT_URL with credentials", async () => {
+  it("allows this server's own pages, and those of CLIENT_URL with credentials", async () => {
     await using world = await testWorld({ clientUrl: CLIENT });
     const client = world.client();
     await client.register();
@@ -159,7 +159,7 @@ describe('the check of the origin', () => {
     expect(theirs.headers.get('vary')).toContain('Origin');
   });
 
-  it('answers a preflight of CLIENT_URL only', async () => {
+  it('answers a preflight only from CLIENT_URL', async () => {
     const ask = (url: string, origin: string) =>
       fetch(`${url}/trpc/auth.refresh`, {
         method: 'OPTIONS',
@@ -168,7 +168,7 @@ describe('the check of the origin', () => {
     await using world = await testWorld({ clientUrl: CLIENT });
     const allowed = await ask(world.url, CLIENT);
     expect([allowed.status, allowed.headers.get('access-control-allow-origin')]).toEqual([204, CLIENT]);
-    // Like every other answer.
+    // Like every other response.
     expect(allowed.headers.get('x-request-id')).not.toBeNull();
     expect(allowed.headers.get('x-content-type-options')).toBe('nosniff');
     expect(allowed.headers.get('cache-control')).toBe('no-store');
@@ -184,14 +184,14 @@ describe('the check of the origin', () => {
     await using world = await testWorld({ trustProxy: 1 });
     const headers = { origin: CLIENT, 'x-forwarded-host': 'app.example.com', 'x-forwarded-proto': 'https' };
     expect((await world.client().mutate('auth.logout', undefined, { headers })).status).toBe(200);
-    // With the port that the scheme implies, which a browser leaves out.
+    // With the default port, which a browser omits.
     const withPort = { ...headers, 'x-forwarded-host': 'app.example.com:443' };
     expect((await world.client().mutate('auth.logout', undefined, { headers: withPort })).status).toBe(200);
     await using direct = await testWorld();
     expect((await direct.client().mutate('auth.logout', undefined, { headers })).status).toBe(403);
   });
 
-  it('takes a request without a host for one from no page of ours', async () => {
+  it('treats a request without a host as foreign', async () => {
     await using world = await testWorld();
     const post = 'POST /trpc/auth.logout HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 0\r\n';
     expect(await raw(world.url, `${post}\r\n`)).toBe('HTTP/1.1 200 OK');
@@ -219,7 +219,7 @@ describe('the check of the batch', () => {
   });
 
   it.each(['auth.register', 'auth.login', 'auth.refresh', 'auth.logout'])(
-    'refuses %s in company, however its path is spelled',
+    'refuses %s in a batch, however its path is spelled',
     async (path) => {
       await using world = await testWorld();
       const client = world.client();
@@ -270,7 +270,7 @@ describe('the check of the batch', () => {
 });
 
 describe('paths and methods', () => {
-  it('allows a mutation by POST only', async () => {
+  it('allows mutations only by POST', async () => {
     await using world = await testWorld();
     const client = world.client();
     await client.register();
@@ -312,7 +312,7 @@ describe('paths and methods', () => {
     expect(body.error.data.httpStatus).toBe(status);
   });
 
-  it('never sees a request whose length is ambiguous', async () => {
+  it('never pass on a request whose length is ambiguous', async () => {
     await using world = await testWorld();
     const post = 'POST /trpc/auth.logout HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
     for (const bytes of [
@@ -325,7 +325,7 @@ describe('paths and methods', () => {
 });
 
 describe('every answer', () => {
-  it('is not to be stored, has a type and an id, and does not name the server software', async () => {
+  it('is uncacheable, has a type and an ID, and does not name the server software', async () => {
     await using world = await testWorld();
     const client = world.client();
     await client.register();

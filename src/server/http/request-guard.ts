@@ -10,27 +10,24 @@ import { requestIdOf } from './request-log.ts';
 
 type Procedure = AnyTRPCProcedure & { _def: { meta?: Meta } };
 
-/** For every body: the largest honest one is a form with three fields. */
+/** The largest legitimate body is a form with three fields. */
 const BODY_LIMIT_BYTES = 32 * 1024;
-/** Calls in one request. The client keeps to it; see src/client/api/client.ts. */
 const BATCH_LIMIT = 20;
-/** How long a browser may remember that CLIENT_URL is allowed. */
 const PREFLIGHT_MAX_AGE_SECONDS = 600;
 
-/** The calls of one request, as tRPC reads them (its `getRequestInfo`). */
+/** The calls in one request, as tRPC reads them (its `getRequestInfo`). */
 export interface Calls {
   paths: string[];
   batched: boolean;
   streamed: boolean;
   query: URLSearchParams;
-  /** Parsed; undefined where there is none. For a query, its `input` once that has been read. */
   body: unknown;
 }
 
 /**
- * Checks what a request has to pass before tRPC sees it. By itself tRPC runs a mutation sent as `multipart/form-data`, which
- * any website can send here without a preflight, and runs any number of calls in a batch.
- * @returns a function that throws FailureError or TRPCError where a request is refused
+ * Checks requests before tRPC sees them. On its own, tRPC runs mutations sent as `multipart/form-data`, which any
+ * website can send without a preflight, and any number of calls in a batch.
+ * @returns a function that throws FailureError or TRPCError to refuse a request
  */
 export function requestGuard({ settings, audit }: Services): (req: Request, res: Response) => Promise<Calls> {
   const { clientUrl } = settings;
@@ -46,19 +43,13 @@ export function requestGuard({ settings, audit }: Services): (req: Request, res:
   };
 }
 
-/**
- * A proxy may have routed by one `Host` while we compare origins with the other (RFC 9112, section 3.2).
- * @throws FailureError if there are several
- */
+/** Refuses several: a proxy may have routed by another one than we compare (RFC 9112, section 3.2). */
 export function checkHost({ rawHeaders }: Request): void {
   const hosts = rawHeaders.filter((text, index) => index % 2 === 0 && /^host$/i.test(text));
   if (hosts.length > 1) throw new FailureError({ code: 'invalid_input', fields: {} });
 }
 
-/**
- * Answers only that origin: no other is told what it may do.
- * @param headers of the answer to a preflight, which nothing else answers
- */
+/** @param headers for preflight responses, which nothing else answers */
 export function corsFor(clientUrl: string, headers: Record<string, string>): RequestHandler {
   const handler = cors({
     origin: clientUrl,
@@ -81,9 +72,9 @@ function checkMethod(req: Request, res: Response): void {
 }
 
 /**
- * Our own pages and those of CLIENT_URL may call, and so may clients that are not browsers. No other page may, not even one
- * of a sibling subdomain, which SameSite does not stop. Browsers send `Origin` with every request that could change
- * something, and with the others `Sec-Fetch-Site`, which no page can forge (W3C Fetch Metadata).
+ * Allows our own pages, those of CLIENT_URL, and clients that are not browsers; not even a sibling subdomain, which
+ * SameSite lets through. Browsers send `Origin` with every request that could change something, and otherwise `Sec-
+ * Fetch-Site`, which no page can forge (W3C Fetch Metadata).
  */
 function isAllowedOrigin(req: Request, clientUrl: string | undefined): boolean {
   const origin = req.get('origin');
@@ -91,12 +82,11 @@ function isAllowedOrigin(req: Request, clientUrl: string | undefined): boolean {
   return ['same-origin', 'none', undefined].includes(req.get('sec-fetch-site'));
 }
 
-/** As a browser writes it: without the port that the scheme implies. */
 function ownOrigin(req: Request): string | undefined {
   return req.host === undefined ? undefined : URL.parse(`${req.protocol}://${req.host}`)?.origin;
 }
 
-/** A body must be uncompressed `application/json` in UTF-8. No other type is accepted, even without a body. */
+/** Only uncompressed `application/json` in UTF-8, even when there is no body. */
 function checkContentType(req: Request): void {
   const type = req.get('content-type');
   const isJson =
@@ -105,16 +95,16 @@ function checkContentType(req: Request): void {
   if (!isJson || !isPlain) throw new FailureError({ code: 'unsupported_content' });
 }
 
-/** Strict: otherwise two different passwords that are not UTF-8 would be read as the same one. */
+/** Otherwise, two different passwords that are not UTF-8 could decode to the same string. */
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Not JSON, or not UTF-8. The latter is told by its code, because any other TypeError is a bug of ours. */
+/** Not JSON or not UTF-8. The latter is identified by code, because any other TypeError is a bug of ours. */
 const isMalformed = (error: unknown) =>
   error instanceof SyntaxError || (error as { code?: unknown }).code === 'ERR_ENCODING_INVALID_ENCODED_DATA';
 
 /**
- * Reads the body of every call, because tRPC ignores that of a procedure without an input, whatever its size. Not with
- * `express.json`, which reads a body that is too large to its end, if it has one, before refusing it.
+ * tRPC ignores the body of a procedure without input, whatever its size. Not `express.json`, which reads an oversized
+ * body to the end before refusing it.
  */
 async function readBody(req: Request, res: Response): Promise<unknown> {
   try {
@@ -122,7 +112,7 @@ async function readBody(req: Request, res: Response): Promise<unknown> {
     const text = utf8.decode(bytes);
     return text === '' ? undefined : JSON.parse(text);
   } catch (error) {
-    // The rest of the body is not read, so no other request can follow on this connection.
+    // The rest of the body stays unread, so the connection cannot be reused.
     res.set('Connection', 'close');
     throw isMalformed(error) ? new FailureError({ code: 'invalid_input', fields: {} }) : error;
   }
@@ -136,22 +126,19 @@ function checkBatch(req: Request, body: unknown): Calls {
   return calls;
 }
 
-/** Undefined for a path without a procedure. */
 export function procedureAt(path: string): Procedure | undefined {
-  // Keyed by full path at runtime, while tRPC types it as the routers are nested.
+  // Keyed by full path at runtime, although tRPC types it as nested.
   const procedures = appRouter._def.procedures as unknown as Record<string, Procedure>;
   return Object.hasOwn(procedures, path) ? procedures[path] : undefined;
 }
 
-/** Any difference from how tRPC reads them would let a call slip past. */
+/** Must match how tRPC reads them, or a call could slip past the guard. */
 function callsOf(req: Request, body: unknown): Calls {
   const url = URL.parse(req.url, `http://${req.headers.host ?? 'localhost'}`);
   let path;
   try {
     path = decodeURIComponent(req.path.slice(req.path.lastIndexOf('/') + 1));
-  } catch {
-    // Answered below, like the other paths that tRPC could not read.
-  }
+  } catch {}
   if (url === null || url.username !== '' || url.password !== '' || path === undefined)
     throw new FailureError({ code: 'invalid_input', fields: {} });
   const query = url.searchParams;

@@ -5,33 +5,28 @@ import { failureFor } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Services } from '../services.ts';
 
-/** What the layers below find out about a request, for its one line in the log. */
 interface Notes {
   requestId: string;
-  /** The procedures called, as tRPC resolved them: a path can be spelled in many ways. */
+  /** As resolved by tRPC: a path can be spelled in many ways. */
   procedures?: string[];
-  /** The failures, one per failed call. */
   failures: string[];
 }
 
-/** A property of the response rather than a WeakMap, which costs the garbage collector more. */
+/** A property of the response: a WeakMap costs the garbage collector more. */
 const NOTES = Symbol('notes');
 
 const notesOf = (res: { [NOTES]?: Notes } | undefined) => res?.[NOTES];
 
-/** The id of a request in the log. Undefined if the response did not pass through `requestLog`. */
+/** Undefined if the response did not pass through `requestLog`. */
 export const requestIdOf = (res: object | undefined): string | undefined => notesOf(res)?.requestId;
 
-/**
- * Returns a function that logs one line per request, with nothing from the caller in it but the method: no path, query,
- * header or input. In development the files of the client, dozens for each page, are logged at debug level.
- */
+/** Logs nothing of the caller but the method. Client files, dozens per page, are only debug output in development. */
 export function requestLog({
   log,
   settings,
 }: Pick<Services, 'log' | 'settings'>): (req: Request, res: Response) => void {
   return (req, res) => {
-    // Always ours: an id from outside could forge or split a line.
+    // Never taken from the request: a caller could forge or split a line.
     const noted: Notes = { requestId: randomUUID(), failures: [] };
     Object.assign(res, { [NOTES]: noted });
     const started = performance.now();
@@ -46,13 +41,12 @@ export function requestLog({
   };
 }
 
-/** @param procedures by their full path */
 export function noteProcedures(res: object, procedures: string[]): void {
   const noted = notesOf(res);
   if (noted !== undefined) noted.procedures = procedures;
 }
 
-/** Notes a failure for the line of its request. An unexpected error is also logged here, once, with its cause. */
+/** Adds a failure to the line of its request. Unexpected errors are also logged here, once, with their cause. */
 export function noteError(log: Logger, res: object | undefined, error: TRPCError): void {
   const noted = notesOf(res);
   noted?.failures.push(failureFor(error)?.code ?? error.code);

@@ -7,8 +7,8 @@ const SELF = ["'self'"];
 const NONE = ["'none'"];
 
 /**
- * The security headers of every answer. Development has no content security policy, because Vite's hot reload needs inline
- * scripts, and no HSTS, which a browser would apply to every other project on localhost.
+ * The security headers of every response. Development has no CSP, because Vite's hot reload needs inline scripts, and
+ * no HSTS, which browsers would apply to every project on localhost.
  */
 export function securityHeaders({ production }: Pick<Settings, 'production'>): Record<string, string> {
   const middleware = helmet({
@@ -34,7 +34,7 @@ export function securityHeaders({ production }: Pick<Settings, 'production'>): R
     crossOriginEmbedderPolicy: false,
     xFrameOptions: { action: 'deny' },
   });
-  // Run once and not per request: twelve middlewares that would set the same values each time.
+  // Run once instead of per request: the values never change.
   const headers: Record<string, string> = {};
   const recorder = { setHeader: (name: string, value: string) => (headers[name] = value), removeHeader: () => {} };
   middleware({} as IncomingMessage, recorder as unknown as ServerResponse, () => {});

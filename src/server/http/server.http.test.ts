@@ -54,7 +54,7 @@ describe('serve', () => {
     socket.destroy();
   });
 
-  // Regression: a pipelined request had opened a file, and kept it open for ever when the connection closed before its turn.
+  // Regression: a pipelined request opened a file and leaked it when the connection closed before its turn.
   it('closes a connection with pipelined requests, and never starts the second', async () => {
     const started: ServerResponse[] = [];
     await using server = await serving((_req, res) => void started.push(res));
@@ -109,7 +109,7 @@ describe('serve', () => {
     ['has a target without a host', 'GET http:// HTTP/1.1\r\nHost: x\r\n\r\n', 400],
     ['has a target with another scheme', 'GET ftp://x/trpc/auth.me HTTP/1.1\r\nHost: x\r\n\r\n', 400],
     ['expects the impossible', 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: a miracle\r\n\r\n', 417],
-  ])('keeps from the app a request that %s', async (_, bytes, status) => {
+  ])('keeps a request from the app that %s', async (_, bytes, status) => {
     await using server = await serving((_req, res) => res.end('from the app'));
     const socket = await server.connect();
     const answer = received(socket);
@@ -130,7 +130,7 @@ describe('serve', () => {
     expect(await answer).toContain('from the app');
   });
 
-  it('writes nothing into the middle of an answer', async () => {
+  it('writes nothing into the middle of a response', async () => {
     await using server = await serving((_req, res) => void res.write('half of the answer'));
     const socket = await server.connect();
     const started = once(socket, 'data') as Promise<[Buffer]>;
@@ -143,7 +143,7 @@ describe('serve', () => {
 });
 
 describe('createHttpServer', () => {
-  it('lets go of a client that does not read its answer', async () => {
+  it('drops a client that does not read its response', async () => {
     const product = createHttpServer();
     expect(product.timeout).toBeGreaterThan(product.keepAliveTimeout);
     // As in the product, only sooner.

@@ -75,9 +75,9 @@ function expectSafe({ headers, body }: Raw): void {
 
 const page = expect.objectContaining({ status: 200, body: PAGE });
 
-describe('a page', () => {
+describe('the page', () => {
   it.each(['/', '/login', '/dashboard?redirectTo=//evil.test', '/a/b/c', '//evil.test/login'])(
-    'is what %s shows, and is revalidated each time',
+    'is served for %s, and revalidated each time',
     async (target) => {
       const answer = await send('GET', target);
       expect(answer).toEqual(page);
@@ -87,7 +87,7 @@ describe('a page', () => {
     },
   );
 
-  it('has assets that may be cached for ever', async () => {
+  it('has assets that may be cached forever', async () => {
     const answer = await send('GET', '/assets/app-1a2b.js', { Accept: '*/*' });
     expect([answer.status, answer.body, answer.headers.get('cache-control')]).toEqual([
       200,
@@ -131,7 +131,7 @@ describe('a file', () => {
     expectSafe(answer);
   });
 
-  // Regression: the message of `send` about a missing file, with its full path, was sent to the client.
+  // Regression: the error of `send` for a missing file, with its full path, reached the client.
   it.each(['/assets/nope.js', '/assets/', '/assets/app-1a2b.js.map', '/assets/<b>'])(
     'is not found at %s, without revealing where it would be',
     async (target) => {
@@ -153,8 +153,8 @@ describe('a file', () => {
     expectSafe(answer);
   });
 
-  // Regression: a name without an extension, such as these, showed the page.
-  it.each(['/.env', '/.git/HEAD', '/.well-known/x'])('that is hidden is not a page: %s', async (target) => {
+  // Regression: names without an extension were answered with the page.
+  it.each(['/.env', '/.git/HEAD', '/.well-known/x'])('that is hidden does not show the page: %s', async (target) => {
     expect((await send('GET', target)).status).toBe(404);
   });
 
@@ -172,7 +172,7 @@ describe('a file', () => {
   it.each<[Record<string, string>, number]>([
     [{ Range: 'bytes=999-' }, 416],
     [{ 'If-Match': '"x"' }, 412],
-  ])('answers in JSON to %j that cannot be met', async (headers, status) => {
+  ])('answers in JSON if %j cannot be satisfied', async (headers, status) => {
     const answer = await send('GET', '/', headers);
     expect(answer.status).toBe(status);
     expect(answer.headers.get('content-type')).toContain('application/json');

@@ -20,7 +20,7 @@ async function openStream(
 }
 
 describe('a stream', () => {
-  it('closes its connection when it ends, if the client asked for that', async () => {
+  it('closes its connection at the end if the client asked for it', async () => {
     await using world = await testWorld();
     const client = world.client();
     const { accessToken } = await client.register();
@@ -32,8 +32,8 @@ describe('a stream', () => {
     await closed;
   });
 
-  // Otherwise it would delay a server that is stopping.
-  it('closes its connection when it ends, if it began while the server was draining', async () => {
+  // Otherwise it would delay shutdown.
+  it('closes its connection at the end if it began while the server was draining', async () => {
     await using world = await testWorld();
     const { accessToken } = await world.client().register();
     world.services.drain();
@@ -52,7 +52,7 @@ describe('a stream', () => {
     stream.destroy();
   });
 
-  it('may not be stored or transformed on its way', async () => {
+  it('may not be stored or transformed in transit', async () => {
     await using world = await testWorld();
     const { accessToken } = await world.client().register();
     const stream = await openStream(world, accessToken, {});

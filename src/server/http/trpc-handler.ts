@@ -13,7 +13,7 @@ import { noteError, noteProcedures, requestIdOf } from './request-log.ts';
 
 export const NO_STORE = { 'Cache-Control': 'no-store' };
 
-/** Answers the calls of the API: the plain ones itself, streams and whatever is odd with tRPC's own adapter. */
+/** Handles plain calls itself and leaves streams and anything unusual to tRPC's own adapter. */
 export function trpcHandler(services: Services, securityHeaders: Record<string, string>): RequestHandler {
   const warnAboutProxy = proxyCheck(services);
   const guard = requestGuard(services);
@@ -24,7 +24,6 @@ export function trpcHandler(services: Services, securityHeaders: Record<string, 
       warnAboutProxy(req);
       const calls = await guard(req, res);
       if (isPlain(req, calls)) return await answerPlain(req, res, calls);
-      // tRPC parses a string by itself.
       req.body = calls.body === undefined ? undefined : JSON.stringify(calls.body);
       res.set({ ...securityHeaders, ...NO_STORE, 'X-Request-Id': requestIdOf(res) });
       answerOther(req, res, next);
@@ -50,10 +49,10 @@ function stockAdapter(services: Services): RequestHandler {
     responseMeta: ({ ctx, errors, eagerGeneration }) => ({
       headers: {
         ...retryAfter(errors),
-        // tRPC replaces the header set by CORS.
+        // tRPC overwrites the one set by CORS.
         ...(settings.clientUrl === undefined ? {} : { Vary: 'trpc-accept, accept, Origin' }),
-        // Where tRPC refuses a whole request, it sets no type; where it streams, it would allow the answer to be stored, and
-        // keep a connection open that the client, or a server that is stopping, wants closed.
+        // When tRPC refuses a whole request, it sets no content type. When it streams, it would let caches store the
+        // response, and keep open a connection that the client or a stopping server wants closed.
         ...(eagerGeneration
           ? {
               'Cache-Control': 'no-store, no-transform',
@@ -62,12 +61,11 @@ function stockAdapter(services: Services): RequestHandler {
           : { 'Content-Type': 'application/json' }),
       },
     }),
-    // Never log `input`, which tRPC passes as well: it may contain a password.
+    // Never log `input`: it may contain a password.
     onError: ({ error, ctx }) => noteError(log, ctx?.res, error),
   });
 }
 
-/** Answers what the request guard, Express or the files of the client refuse, in tRPC's own shape. */
 export const errorHandler =
   (services: Services, securityHeaders: Record<string, string>): ErrorRequestHandler =>
   (cause, req, res, next) => {
@@ -90,7 +88,7 @@ export const errorHandler =
       .json({ error: shape });
   };
 
-/** Statuses without a tRPC code: a failed precondition or a bad range for a file (RFC 9110, sections 13.1 and 14.2). */
+/** Statuses of file requests that have no tRPC code (RFC 9110, sections 13.1 and 14.2). */
 const FILE_STATUSES = new Set([412, 416]);
 
 function toTRPCError(cause: unknown): TRPCError {
@@ -108,11 +106,10 @@ function toTRPCError(cause: unknown): TRPCError {
           : status !== undefined
             ? 'BAD_REQUEST'
             : 'INTERNAL_SERVER_ERROR';
-  // The code is the message: that of the cause may contain the path of a file.
+  // The cause's own message may contain a file path.
   return new TRPCError({ code, message: code, cause });
 }
 
-/** Undefined for an error that is not the client's fault. */
 function clientErrorStatus(cause: unknown): number | undefined {
   const status = (cause as { status?: unknown } | null)?.status;
   return typeof status === 'number' && status >= 400 && status < 500 ? status : undefined;

@@ -1,10 +1,10 @@
 import type { PageEvent } from '../session/environment.ts';
 import type { SessionEnvironment } from '../session/index.ts';
 
-/** Runs everything that is ready: an immediate comes after all microtasks. */
+/** An immediate runs after all microtasks. */
 export const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** Virtual time. Both clocks advance together, unless the machine sleeps or somebody sets the wall clock. */
+/** Virtual time. Both clocks advance together, unless the machine sleeps or the wall clock is set. */
 export function fakeClock() {
   let wall = Date.UTC(2030, 0, 1);
   let monotonic = 1000;
@@ -22,7 +22,7 @@ export function fakeClock() {
       timers.set(id, { due: monotonic + Math.max(0, ms), run });
       return () => void timers.delete(id);
     },
-    /** Fires the timers that fall due in the next `ms`, in order, each with its consequences. */
+    /** Fires the timers due in the next `ms`, in order. */
     async advance(ms: number) {
       const end = monotonic + ms;
       await settled();
@@ -38,7 +38,7 @@ export function fakeClock() {
       monotonic = end;
       await settled();
     },
-    /** The machine sleeps: only the wall clock advances, and no timer fires. */
+    /** Only the wall clock advances, and no timer fires. */
     sleep(ms: number) {
       wall += ms;
     },
@@ -48,13 +48,13 @@ export function fakeClock() {
   };
 }
 
-/** One browser: its tabs share channels, storage and time. `defer` decides when a message arrives. */
+/** One browser, whose tabs share channels, storage and time. `defer` delays messages. */
 export function fakeBrowser({ defer = async (_what: string): Promise<unknown> => undefined } = {}) {
   const clock = fakeClock();
   const stored = new Map<string, string>();
   const channels = new Set<{ name: string; receive: (message: unknown) => void; owner: object }>();
   const listeners = new Set<(event: PageEvent) => void>();
-  /** Addresses of the documents that were to replace a tab's, in order; undefined is the present address. */
+  /** Addresses of the documents that replaced that of a tab, in order; undefined for the same address. */
   const documents: (string | undefined)[] = [];
   const posted: unknown[] = [];
   const storage = {
@@ -75,7 +75,7 @@ export function fakeBrowser({ defer = async (_what: string): Promise<unknown> =>
     const environment: SessionEnvironment = {
       now: clock.now,
       monotonic: clock.monotonic,
-      // No jitter ahead of time, and half of the longest pause after a failure.
+      // No jitter on early refreshes, and half of the longest pause after a failure.
       random: () => 0,
       setTimer: clock.setTimer,
       storage,
@@ -133,7 +133,7 @@ export function fakeBrowser({ defer = async (_what: string): Promise<unknown> =>
     stored,
     posted,
     marker: (name = 'latchkey') => JSON.parse(stored.get(`${name}.marker`) ?? 'null') as Record<string, unknown> | null,
-    /** Everything that would leak if it outlived an operation. */
+    /** What would leak if it outlived an operation. */
     count: () => ({
       timers: clock.timers(),
       channels: channels.size,

@@ -4,7 +4,7 @@ import type { AnyRouter } from '@trpc/server';
 import type { Failure } from '../../../shared/failures.ts';
 import type { Grant as GrantOf, RefreshOutcome as OutcomeOf } from '../session/index.ts';
 
-/** The app's own user type, as `createSession<User>` takes it. */
+/** A user type of an app, for `createSession<User>`. */
 export interface User {
   id: string;
   username: string;
@@ -19,13 +19,13 @@ export const person = (name: string): User => ({
   email: `${name}@example.com`,
 });
 
-/** A grant as a server would answer; its token is the secret that tests search for. */
+/** A server grant; its token is the secret that tests search for. */
 export function grantOf({ sid = 's1', generation = 1, name = 'ann', expiresIn = 900, token = '' } = {}): Grant {
   const accessToken = token || `secret-${sid}-${generation}-${expiresIn}`;
   return { accessToken, expiresIn, session: { id: sid, generation }, user: person(name) };
 }
 
-/** The error of a link whose server has refused with `failure`. */
+/** The error a link emits when its server refuses with `failure`. */
 export function refusal(failure: Failure | undefined, code = 'UNAUTHORIZED'): TRPCClientError<AnyRouter> {
   return TRPCClientError.from({
     error: {
@@ -53,7 +53,7 @@ interface Row {
   ended?: 'revoked' | 'reused';
 }
 
-/** The session protocol as a client sees it, and one cookie jar, so one browser. */
+/** The session protocol from the client side, with one cookie jar, hence one browser. */
 export function fakeServer({ expiresIn = 900, now = (): number => 0 } = {}) {
   const sessions = new Map<string, Row>();
   const tokens = new Map<string, { sid: string; expired: boolean }>();
@@ -101,7 +101,7 @@ export function fakeServer({ expiresIn = 900, now = (): number => 0 } = {}) {
     effects,
     sessions,
     sidOf: (token: string) => tokens.get(token)?.sid,
-    /** The answer of `auth.login`; ends the session whose cookie came along. */
+    /** Responds like `auth.login`; ends the session of the current cookie. */
     logIn(name: string): Grant {
       end(jar?.sid, 'revoked');
       const sid = `s${sessions.size + 1}`;
@@ -109,7 +109,7 @@ export function fakeServer({ expiresIn = 900, now = (): number => 0 } = {}) {
       jar = { sid, generation: 1, issuedAt: now() };
       return grant(sid);
     },
-    /** @param network decides when the request and its answer arrive; throws if either is lost */
+    /** @param network delays the request and its response; throws to lose either */
     refresh: (network: (leg: 'request' | 'answer') => Promise<unknown> = async () => undefined) =>
       async function refresh({ signal }: { signal: AbortSignal }): Promise<RefreshOutcome> {
         const sent = jar;
@@ -140,7 +140,7 @@ export function fakeServer({ expiresIn = 900, now = (): number => 0 } = {}) {
         signal.throwIfAborted();
         if (jar?.sid === sent?.sid) jar = undefined;
       },
-    /** How the server refuses a protected call, or undefined if it runs it. */
+    /** Undefined if the server runs the call. */
     refuses(authorization: string | undefined): Failure | undefined {
       if (authorization === undefined) return { code: 'access_token_missing' };
       const token = tokens.get(authorization.replace('Bearer ', ''));
@@ -156,7 +156,6 @@ export function fakeServer({ expiresIn = 900, now = (): number => 0 } = {}) {
     revokeAll() {
       for (const sid of sessions.keys()) end(sid, 'revoked');
     },
-    /** What the browser's jar holds. */
     cookie: () => jar,
     clearCookie() {
       jar = undefined;
@@ -168,7 +167,6 @@ type Headers = (o: { op: Operation }) => unknown;
 export interface Sent {
   op: Operation;
   authorization: string | undefined;
-  /** Unsubscribed. */
   isCancelled: () => boolean;
   next: (data: unknown, id?: string) => void;
   state: (result: { type: 'started' } | { type: 'state'; state: 'connecting' | 'pending'; error: null }) => void;
@@ -176,7 +174,7 @@ export interface Sent {
   complete: () => void;
 }
 
-/** A terminating link that hands each dispatch to `answer`, with its headers, a microtask after it was subscribed. */
+/** A terminating link that hands each attempt to `answer`, with its headers, one microtask after subscription. */
 export function endingLink(headers: Headers, answer: (sent: Sent) => void): TRPCLink<AnyRouter> {
   return () =>
     ({ op }) =>
@@ -196,7 +194,7 @@ export function endingLink(headers: Headers, answer: (sent: Sent) => void): TRPC
           });
         });
         return () => {
-          // Like httpSubscriptionLink, which completes when it is unsubscribed.
+          // Like httpSubscriptionLink, which completes when unsubscribed.
           if (op.type === 'subscription') observer.complete();
           isCancelled = true;
         };

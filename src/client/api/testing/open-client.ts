@@ -7,7 +7,9 @@ import { granted, openTab, type Answer } from './open-tab.ts';
 
 export const expired: Failure = { code: 'access_token_expired' };
 
-/** A client in a tab; Ann is signed in with a token of generation 1. Each dispatch waits in `sent` to be answered. */
+/**
+ * A client in a tab where Ann is signed in with a token of generation 1. Each attempt waits in `sent` for a response.
+ */
 export function openClient({
   answers = [granted({ generation: 2 }), granted({ generation: 3 }), granted({ generation: 4 })],
   link,
@@ -29,9 +31,8 @@ export function openClient({
     ...opened,
     sent,
     client: make(),
-    /** Another client of the same session. */
     make,
-    /** From now on the server runs what comes with a token that `accepts` takes, and refuses everything else. */
+    /** From now on, the server accepts tokens for which `accepts` returns true, and refuses everything else. */
     serve(accepts: (authorization: string | undefined) => boolean, failure: Failure | undefined = expired) {
       answer = (dispatch) => {
         sent.push(dispatch);
@@ -43,7 +44,6 @@ export function openClient({
   };
 }
 
-/** Every token but the first. */
 export const renewedTokens = (authorization: string | undefined) =>
   authorization !== undefined && !authorization.includes('secret-s1-1-');
 
@@ -53,7 +53,7 @@ export const errorOf = (promise: Promise<unknown>) =>
     (error: unknown) => error as TRPCClientError<AnyRouter>,
   );
 
-/** Subscribes, and records what the subscriber sees; a state with an error is marked with `!`. */
+/** Subscribes and records events; a state with an error is marked with `!`. */
 export function watch(client: TRPCUntypedClient<AnyRouter>, input?: unknown, signal?: AbortSignal) {
   const seen = {
     data: [] as unknown[],

@@ -24,13 +24,12 @@ afterEach(() => {
   for (const session of sessions.splice(0)) session.dispose();
 });
 
-/** Disposes of the session after the test. */
 export function disposedAfterwards<T extends Session<User>>(session: T): T {
   sessions.push(session);
   return session;
 }
 
-/** A tab of `browser` with a session in it. The refreshes get `answers` in order, the last one for ever. */
+/** A tab of `browser` with a session. Refreshes get `answers` in order, the last one repeatedly. */
 export function openTab({
   browser = fakeBrowser(),
   answers = [granted({ generation: 2 })],
@@ -70,16 +69,15 @@ export function openTab({
     logout,
     onEvent,
     listener,
-    /** Number of the current token. */
     tokenVersion: () => core.bearer()?.tokenVersion ?? 0,
     bearer: () => core.bearer()?.accessToken,
     status: () => session.state.status,
-    /** As an operation whose current token was refused. */
+    /** Like an operation whose current token was refused. */
     refused: () => core.renew(core.bearer()?.tokenVersion ?? 0),
   };
 }
 
-/** As after a reload: somebody has signed in in this browser before. */
+/** As after a reload in a browser where somebody is signed in. */
 export function returning(
   browser = fakeBrowser(),
   marker: { sessionId?: string; userId?: string; state?: string } = {},
@@ -97,7 +95,7 @@ export function returning(
   return browser;
 }
 
-/** Another tab, which says something. */
+/** Another tab that posts a message. */
 export function say(browser: ReturnType<typeof fakeBrowser>, message: unknown): void {
   const channel = browser.tab().environment.openChannel!('latchkey', () => {});
   channel.post(typeof message === 'object' && message !== null ? { v: 1, ...message } : message);

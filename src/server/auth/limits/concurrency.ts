@@ -1,7 +1,4 @@
-/**
- * Limits how many operations of one key run at a time.
- * @returns `enter` takes a slot, to be released with `using`; undefined if all are taken
- */
+/** `enter` takes a slot, to be released with `using`; undefined if none is free. */
 export function concurrency(limit: number) {
   const counts = new Map<string, number>();
   return {

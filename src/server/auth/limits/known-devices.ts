@@ -4,18 +4,17 @@ import type { TokenCookie } from '../sessions/cookies.ts';
 import type { Tokens } from '../sessions/tokens.ts';
 import { accountKey } from './throttle.ts';
 
-/** The longest that browsers keep a cookie (RFC 6265bis, section 5.5). */
+/** Browsers cap cookie lifetimes at this (RFC 6265bis, section 5.5). */
 const LIFETIME_MS = 400 * 24 * 60 * 60_000;
 
 /**
- * Marks browsers in which somebody has signed in to an account, with a signed cookie. The cookie grants no access: password
- * attempts from such a browser are counted separately, so that an attacker's attempts cannot lock the owner out (OWASP,
- * "Device Cookies").
+ * Marks browsers that have logged in to an account, with a signed cookie. It grants no access: password attempts from
+ * such a browser are counted separately, so that an attacker cannot lock the owner out (OWASP, "Device Cookies").
  */
 export function createDevices(options: { cookie: TokenCookie; tokens: Tokens; clock: () => number }) {
   const { cookie, tokens, clock } = options;
 
-  /** @returns the browser's id, if this account was the last to sign in there */
+  /** @returns the ID of the browser, if this account was the last to log in there */
   function idFor(request: Request, email: string): string | undefined {
     const carried = cookie.read(request);
     if (carried.kind !== 'one') return undefined;
@@ -25,7 +24,6 @@ export function createDevices(options: { cookie: TokenCookie; tokens: Tokens; cl
 
   return {
     idFor,
-    /** Marks the browser after signing in. It remembers one account, the last. */
     remember(request: Request, response: Response, email: string): void {
       if (idFor(request, email) !== undefined) return;
       const iat = clock() / 1000;

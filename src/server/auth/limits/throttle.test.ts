@@ -41,8 +41,8 @@ const guess = (change: Partial<Guess> = {}): Guess => ({
 const retryAfter = (proof: Proof) =>
   proof.kind === 'failed' && proof.failure.code === 'rate_limited' ? proof.failure.retryAfter : undefined;
 
-describe('attempts at a password', () => {
-  it('allows a thousand at once no more than a thousand in a row', async () => {
+describe('password attempts', () => {
+  it('allows no more of a thousand concurrent attempts than of a thousand in sequence', async () => {
     for (const atOnce of [true, false]) {
       const { throttle, check, checked } = setUp();
       const attempt = (index: number) => throttle.guess(guess({ network: `192.0.2.${index}` }), check(wrong));
@@ -67,7 +67,7 @@ describe('attempts at a password', () => {
     expect(waits).toEqual([30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
   });
 
-  it('resets the count at the right password, which costs its address nothing', async () => {
+  it('resets the count on the right password, which costs its address nothing', async () => {
     const { throttle, check, checked } = setUp();
     for (let round = 0; round < 20; round += 1) {
       for (let tried = 0; tried < FREE / 2; tried += 1)
@@ -79,7 +79,7 @@ describe('attempts at a password', () => {
     expect(checked()).toBe(20 * (FREE / 2 + 1) + 2 * LIMITS.loginByAddress.points);
   });
 
-  it('limits one password tried on many accounts by address', async () => {
+  it('limits trying one password on many accounts, by address', async () => {
     const { throttle, check, checked } = setUp();
     for (let account = 0; account < 1_000; account += 1)
       await throttle.guess(guess({ email: `person${account}@example.com` }), check(wrong));
@@ -107,7 +107,7 @@ describe('attempts at a password', () => {
     expect(checked()).toBe(FREE + 1);
   });
 
-  it('does not count an attempt that was refused as overloaded', async () => {
+  it('does not count an attempt refused as overloaded', async () => {
     const { throttle, check } = setUp();
     const busy: Proof = { kind: 'failed', failure: { code: 'overloaded', retryAfter: 5 } };
     for (let tried = 0; tried < 3 * LIMITS.loginByAddress.points; tried += 1)
@@ -115,7 +115,7 @@ describe('attempts at a password', () => {
     expect(await throttle.guess(guess(), check(right))).toEqual(right);
   });
 
-  it('counts on across a restart', async () => {
+  it('keeps counting across a restart', async () => {
     const { database, throttle, check, checked } = setUp();
     for (let tried = 0; tried < FREE; tried += 1) await throttle.guess(guess(), check(wrong));
     const restarted = createThrottle(sqliteLimiters(database));
@@ -123,7 +123,7 @@ describe('attempts at a password', () => {
     expect(checked()).toBe(FREE + 1);
   });
 
-  it('stores no email in plain text, and purges counters that are over', async () => {
+  it('stores no email in plain text, and purges expired counters', async () => {
     const { database, throttle, check } = setUp();
     await throttle.guess(guess(), check(wrong));
     const rows = () => database.db.$client.prepare('select key from rate_limits').all();
@@ -178,7 +178,7 @@ describe('limits', () => {
     },
   );
 
-  it('counts for a feature by name and key, across restarts, apart from the kernel', async () => {
+  it('counts for features by name and key, across restarts, separately from the kernel', async () => {
     const { database, throttle } = setUp();
     const limit = { points: 2, durationSeconds: 60 };
     const refused = { kind: 'failed', failure: { code: 'rate_limited', retryAfter: 60 } };

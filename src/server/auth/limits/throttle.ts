@@ -8,43 +8,35 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 export interface Limit {
-  /** Calls that are allowed in `durationSeconds`. */
   points: number;
   durationSeconds: number;
 }
 
-/** The kernel's limits; docs/security.md explains each. Limits by address must leave room for an office behind one address. */
+/** docs/security.md explains each. Limits by address must leave room for an office behind one address. */
 export const LIMITS = {
   register: { points: 120, durationSeconds: HOUR },
-  /** Wrong passwords by address, across accounts. */
   loginByAddress: { points: 100, durationSeconds: 15 * MINUTE },
-  /** Wrong passwords for one account before `backoff` begins. Forgotten after the duration. */
   loginByAccount: { points: 10, durationSeconds: DAY },
-  /** The wait before the next attempt: doubles with each wrong password, from the first to the maximum. */
   backoff: { firstSeconds: 30, maxSeconds: HOUR },
-  /** Refreshes of one session. Five tabs whose tokens live for one second need half of it. */
+  /** Twice what five tabs with one-second tokens need. */
   refreshBySession: { points: 600, durationSeconds: MINUTE },
   refreshRefused: { points: 300, durationSeconds: MINUTE },
   logoutBySession: { points: 60, durationSeconds: MINUTE },
   logoutWithoutSession: { points: 300, durationSeconds: MINUTE },
 } as const;
 
-/** Makes a limiter that counts in the database: across restarts, and for all servers together. `duration` in seconds. */
+/** Creates a limiter that counts in the database, across restarts and servers. `duration` in seconds. */
 export type DurableLimiter = (name: string, limit: { points: number; duration: number }) => RateLimiterAbstract;
 
-/** Counts one call for a key, such as a user id. @returns undefined if the call is allowed */
+/** Counts one call for a key, such as a user ID. @returns undefined if the call is allowed */
 export type Limiter = (key: string) => Promise<Failed | undefined>;
 
 export interface Guess {
-  /** Of the account, whether or not it exists; lower-cased. */
   email: string;
-  /** See `clientNetwork`. */
   network: string;
-  /** The id of a browser in which this account has signed in before. */
   knownDevice: string | undefined;
 }
 
-/** Stands for an account in counters and in the audit, whether or not it exists, without showing the email. */
 export const accountKey = (email: string): string => createHash('sha256').update(email).digest('base64url');
 
 const limited = (seconds: number): Failed => ({
@@ -52,7 +44,6 @@ const limited = (seconds: number): Failed => ({
   failure: { code: 'rate_limited', retryAfter: Math.max(1, Math.ceil(seconds)) },
 });
 
-/** Takes one point. @returns undefined, or the seconds until a point is available if none is left */
 async function take(limiter: RateLimiterAbstract, key: string, durationSeconds?: number): Promise<number | undefined> {
   try {
     await limiter.consume(key, 1, durationSeconds === undefined ? {} : { customDuration: durationSeconds });
@@ -72,16 +63,13 @@ const limiterOn =
 
 const toLibrary = ({ points, durationSeconds }: Limit) => ({ points, duration: durationSeconds });
 
-/**
- * Limits of a feature's own, counted in the database.
- * @returns the limiter of a name, made at its first use
- */
+/** For features. Counted in the database; each named limiter is created once. */
 export function createLimiters(durable: DurableLimiter) {
   const limiters = new Map<string, Limiter>();
   return (name: string, limit: Limit): Limiter => {
     const known = limiters.get(name);
     if (known !== undefined) return known;
-    // The prefix keeps a feature that picks a name of the kernel's from sharing its counter.
+    // The prefix keeps features from sharing a counter with the kernel.
     const made = limiterOn(durable(`feature:${name}`, toLibrary(limit)));
     limiters.set(name, made);
     return made;
@@ -89,9 +77,9 @@ export function createLimiters(durable: DurableLimiter) {
 }
 
 /**
- * Limits the kernel's own procedures. Password attempts are counted in the database, and before the password is checked, so
- * that neither a restart nor a thousand concurrent attempts allows more of them. What can only cause load is counted in
- * memory, which costs nothing.
+ * Rate limits of the kernel. Password attempts are counted in the database, before the password is checked, so that
+ * neither a restart nor a burst of concurrent attempts allows more of them. What only causes load is counted in
+ * memory, which is free.
  */
 export function createThrottle(durable: DurableLimiter) {
   const loginByAddress = durable('login_address', toLibrary(LIMITS.loginByAddress));
@@ -99,13 +87,13 @@ export function createThrottle(durable: DurableLimiter) {
   const turn = durable('login_turn', { points: 1, duration: LIMITS.backoff.firstSeconds });
   const inMemory = (limit: Limit) => limiterOn(new RateLimiterMemory(toLibrary(limit)));
 
-  /** The first attempts are free. After that one attempt is allowed at a time, and the next only after a wait that doubles. */
+  /** The first attempts are free. After those, one attempt at a time, each after twice the wait. */
   async function takeTurn(key: string): Promise<number | undefined> {
     const free = LIMITS.loginByAccount.points;
     const count = (await failures.get(key))?.consumedPoints ?? 0;
     if (count < free) {
       if ((await take(failures, key)) === undefined) return undefined;
-      // Concurrent attempts took the rest. This one was not made, so it does not count.
+      // Concurrent attempts used up the rest. This one was not made, so it does not count.
       await failures.reward(key, 1);
     }
     const wait = LIMITS.backoff.firstSeconds * 2 ** Math.max(0, count - free);
@@ -121,14 +109,11 @@ export function createThrottle(durable: DurableLimiter) {
     logoutBySession: inMemory(LIMITS.logoutBySession),
     logoutWithoutSession: inMemory(LIMITS.logoutWithoutSession),
 
-    /**
-     * Runs `check` unless there have been too many wrong passwords.
-     * @param check verifies the password; only its answer `invalid_credentials` counts as an attempt
-     */
+    /** @param check verifies the password; only `invalid_credentials` counts as an attempt */
     async guess(guess: Guess, check: () => Promise<Proof>): Promise<Proof> {
       const isKnown = guess.knownDevice !== undefined;
-      // A known device has its own counter and is exempt from the one of its address, so that nobody else's attempts, be it
-      // from behind the same address, can keep the owner out.
+      // A known device has its own counter and is exempt from that of its address, so that attempts by others, even
+      // behind the same address, cannot keep the owner out.
       const key = isKnown ? `device:${guess.knownDevice}` : `account:${accountKey(guess.email)}`;
       const byAddress = isKnown ? undefined : await take(loginByAddress, guess.network);
       if (byAddress !== undefined) return limited(byAddress);

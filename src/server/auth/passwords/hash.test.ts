@@ -59,7 +59,7 @@ describe('a password', () => {
     expect(await matches('\0', await hashOf(''))).toBe('mismatch');
   });
 
-  it('matches nothing if it cannot have been set', async () => {
+  it('matches nothing if it could not have been set', async () => {
     const hash = await hashOf('\ufffd'.repeat(8));
     expect(await matches('\ufffd'.repeat(8), hash)).toBe('match');
     expect(await matches('\ud800'.repeat(8), hash)).toBe('mismatch');
@@ -83,7 +83,7 @@ describe('a stored hash', () => {
     expect(await matches('the same', await bcrypt('the same', COST))).toBe('mismatch');
   });
 
-  it('still matches when it was stored long ago: a change of the format would lock everybody out', async () => {
+  it('still matches if stored long ago: changing the format would lock everyone out', async () => {
     // bcrypt over base64(HMAC-SHA-384(key "latchkey/password/v1", password)).
     expect(await matches('correct horse', '$2b$04$zFwj2AJLgUu3H.zmQzJx9ONFplg1rfY9ywkYmYvuPpy5QFjBzz8y2')).toBe(
       'match',
@@ -126,7 +126,7 @@ describe('hashing', () => {
   it('does one task of the same cost whether or not there is an account', async () => {
     const busy = createPasswords({ cost: COST, threads: 1, maxQueue: 16, onMalformedHash });
     const hash = await hashOf('the same', busy);
-    // Each fills the short queue, which it would not if it did no work.
+    // Each fills the short queue, which it could not without doing work.
     for (const stored of [hash, undefined, 'malformed']) {
       const answers = await Promise.all(Array.from({ length: 40 }, () => busy.verify('wrong', stored)));
       expect(answers.some(({ kind }) => kind === 'overloaded')).toBe(true);
@@ -135,7 +135,7 @@ describe('hashing', () => {
     await busy.close();
   });
 
-  it('refuses at once when the queue is full, and takes work again when it has emptied', async () => {
+  it('refuses immediately when the queue is full, and accepts work again once it has drained', async () => {
     const flooded = createPasswords({ cost: COST, threads: 1, maxQueue: 16, onMalformedHash });
     await hashOf('warm', flooded);
     const order: string[] = [];
@@ -148,7 +148,7 @@ describe('hashing', () => {
     );
     const overloaded = answers.filter(({ kind }) => kind === 'overloaded');
     expect(overloaded[0]).toEqual({ kind: 'overloaded', retryAfter: 5 });
-    // Sixteen wait, beside what the thread is working on.
+    // Sixteen wait, besides the one in progress.
     expect(answers.length - overloaded.length).toBeGreaterThanOrEqual(16);
     expect(answers.length - overloaded.length).toBeLessThanOrEqual(18);
     expect(order.slice(0, overloaded.length)).toEqual(overloaded.map(() => 'overloaded'));
@@ -172,7 +172,7 @@ describe('hashing', () => {
     await slow.close();
   });
 
-  it('answers overloaded to whatever still waits when it is closed', async () => {
+  it('returns overloaded for tasks still queued when closed', async () => {
     const stopping = createPasswords({ cost: 10, threads: 1, onMalformedHash });
     const attempts = Array.from({ length: 5 }, (_, network) => stopping.hash('a good password', String(network)));
     await stopping.close();

@@ -5,17 +5,15 @@ import type { Piscina } from 'piscina';
 import { concurrency } from '../limits/concurrency.ts';
 import { decoy, type PasswordTask } from './worker.ts';
 
-/** Key of the digest, so that a hash of the same password stolen elsewhere matches nothing here, nor ours there. */
+/** So that hashes of the same password stolen elsewhere match nothing here, and vice versa. */
 const DIGEST_KEY = 'latchkey/password/v1';
-/** How long the last task in a full queue waits. People give up about then. */
 const MAX_WAIT_SECONDS = 10;
-/** Roughly what bcryptjs takes for a hash at cost 12. Each step of the cost doubles it. */
+/** Roughly what bcryptjs takes; each step of the cost doubles it. */
 const SECONDS_AT_COST_12 = 0.3;
 const RETRY_AFTER_SECONDS = 5;
-/** The share of the queue that one network may fill, so that it cannot keep out everybody else. */
 const MAX_SHARE_OF_NETWORK = 0.75;
 const NO_NETWORK = '';
-/** The format of bcrypt, 60 characters. Anything else in the column is corrupt. */
+/** Anything else in the column is corrupt. */
 const BCRYPT_HASH = /^\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}$/;
 
 export interface Overloaded {
@@ -25,9 +23,9 @@ export interface Overloaded {
 }
 
 /**
- * Hashes passwords in worker threads, so that hashing never blocks other requests, with a bounded queue.
+ * Hashes passwords in worker threads with a bounded queue, so that hashing never blocks other requests.
  * @param options.cost of bcrypt: log2 of the number of rounds
- * @param options.maxQueue the number of tasks that may wait; by default as many as are done in ten seconds
+ * @param options.maxQueue how many tasks may wait; by default ten seconds of work
  * @param options.onMalformedHash called when a stored hash is not a bcrypt hash
  */
 export function createPasswords(options: {
@@ -44,7 +42,7 @@ export function createPasswords(options: {
   let pool: Promise<Piscina<PasswordTask, string | boolean>> | undefined;
   let closed = false;
 
-  /** Only for the first password: threads take time to start, and each has a heap of its own. */
+  /** Lazy: threads take time to start, and each has its own heap. */
   async function startPool() {
     const { Piscina } = await import('piscina');
     return new Piscina<PasswordTask, string | boolean>({
@@ -66,22 +64,20 @@ export function createPasswords(options: {
     try {
       return await started.run(task);
     } catch (error) {
-      // The pool was closed under it: the server is stopping.
       if (closed) return overloaded;
       throw error;
     }
   }
 
   return {
-    /** @param password as typed @param network the caller's, for the fair share; see `clientNetwork` */
     async hash(password: string, network = NO_NETWORK): Promise<{ kind: 'hashed'; hash: string } | Overloaded> {
       const result = await run({ kind: 'hash', digest: digestOf(password), cost }, network);
       return typeof result === 'object' ? result : { kind: 'hashed', hash: String(result) };
     },
 
     /**
-     * Compares a password with a stored hash. Without a hash, for an account that does not exist, it does the same work and
-     * answers `mismatch`, so that timing does not reveal who has an account.
+     * Compares a password with a stored hash. If there is none, because the account does not exist, it does the same
+     * work and returns `mismatch`, so that timing reveals nothing.
      */
     async verify(
       password: string,
@@ -90,7 +86,7 @@ export function createPasswords(options: {
     ): Promise<{ kind: 'match' | 'mismatch' } | Overloaded> {
       const isHash = hash !== undefined && BCRYPT_HASH.test(hash);
       if (hash !== undefined && !isHash) onMalformedHash();
-      // A password with a lone surrogate cannot have been set, but all of them would be hashed as the same character.
+      // A lone surrogate cannot have been set, and all of them encode to the same replacement character.
       const usable = isHash && password.isWellFormed();
       const result = await run(
         { kind: 'compare', digest: digestOf(password), hash: usable ? hash : decoy(cost), cost },
@@ -102,7 +98,6 @@ export function createPasswords(options: {
 
     needsRehash: (hash: string): boolean => getRounds(hash) !== cost,
 
-    /** Stops the threads. Whatever still waits is answered `overloaded`. */
     async close(): Promise<void> {
       closed = true;
       await (await pool)?.destroy();
@@ -112,8 +107,8 @@ export function createPasswords(options: {
 export type Passwords = ReturnType<typeof createPasswords>;
 
 /**
- * bcrypt ignores everything after 72 bytes or a NUL, so it gets a digest of the password: 64 characters of base64. NFC,
- * because systems differ in how they encode the same typed password (RFC 8265, section 4.2).
+ * bcrypt ignores everything after 72 bytes or a NUL, so it gets a base64 digest. NFC, because systems encode the same
+ * typed password differently (RFC 8265, section 4.2).
  */
 function digestOf(password: string): string {
   return createHmac('sha384', DIGEST_KEY).update(password.normalize('NFC')).digest('base64');

@@ -47,7 +47,7 @@ describe('passwordProblems', () => {
     expect(problems(password)).toEqual(['Choose a password that is not your email or username.']);
   });
 
-  it('applies the minimum that is configured', () => {
+  it('applies the configured minimum', () => {
     expect(problems('qzjx vwpk 1', 12)).toEqual(['Use at least 12 characters.']);
     expect(problems('qzjx vwpk 12', 12)).toEqual([]);
   });

@@ -20,7 +20,7 @@ describe('comparing a password', () => {
     },
   );
 
-  it("does only the hash's own work for the right password, whose owner may know it", async () => {
+  it('does only the work of the hash for the right password, which reveals nothing to its owner', async () => {
     expect(await run({ kind: 'compare', digest: 'right', hash: decoy(10), cost: 12 })).toBe(true);
     expect(work()).toBe(2 ** 10);
   });

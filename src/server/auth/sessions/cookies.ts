@@ -1,12 +1,12 @@
 import type { CookieOptions, Request, Response } from 'express';
 
-/** The values that a request carries for a cookie. Of `several` at most one is ours, so none is trusted. */
+/** What a request carries. Of `several` values at most one is ours, so none is trusted. */
 export type Carried = { kind: 'none' } | { kind: 'one'; token: string } | { kind: 'several' };
 
 /**
- * A cookie for one of our tokens, hidden from scripts and other sites.
- * @param options.production adds Secure and the `__Host-` prefix, which keeps other hosts of the domain from setting a cookie
- *   of that name (RFC 6265bis, section 4.1.3.2)
+ * A cookie that is hidden from scripts and other sites.
+ * @param options.production adds Secure and the `__Host-` prefix, which keeps other hosts of the domain from setting
+ *   the cookie (RFC 6265bis, section 4.1.3.2)
  */
 export function tokenCookie(baseName: string, { production }: { production: boolean }) {
   const name = production ? `__Host-${baseName}` : baseName;
@@ -14,10 +14,10 @@ export function tokenCookie(baseName: string, { production }: { production: bool
 
   return {
     read(request: Request): Carried {
-      // Cookie parsers keep only the first of two values.
+      // Cookie parsers silently drop the second of two values.
       const values = (request.headers.cookie ?? '')
         .split(';')
-        // Not `trim`, which also removes U+00A0: a sibling host could set a cookie whose name is that byte and ours.
+        // Not `trim`, which also strips U+00A0: a sibling host could set a cookie named that byte plus our name.
         .map((pair) => pair.replace(/^[ \t]+/, ''))
         .filter((pair) => pair.startsWith(`${name}=`))
         .map((pair) => pair.slice(name.length + 1));
@@ -26,7 +26,7 @@ export function tokenCookie(baseName: string, { production }: { production: bool
       return values.length === 1 ? { kind: 'one', token } : { kind: 'several' };
     },
 
-    /** @param lifetime milliseconds */
+    /** @param lifetime in milliseconds */
     set(response: Response, token: string, lifetime: number): void {
       response.cookie(name, token, { ...attributes, maxAge: lifetime });
     },

@@ -5,7 +5,7 @@ import { failureOf, type Failure } from '../../../shared/failures.ts';
 import type { AppRouter } from '../../router.ts';
 import { testWorld, type World } from '../../testing/world.ts';
 
-/** Subscribes like a page, and returns the events one by one. */
+/** Subscribes like a page. @returns the events one by one */
 function listen(world: World, accessToken: string | undefined, lastEventId?: string) {
   const client = createTRPCClient<AppRouter>({
     links: [
@@ -50,7 +50,7 @@ function listen(world: World, accessToken: string | undefined, lastEventId?: str
 const rename = (world: World, username: string) =>
   world.services.db.$client.prepare('update users set username = ?').run(username);
 
-/** Streams that look for themselves so rarely learn of a change only by a notification. */
+/** Streams that poll so rarely learn of changes only through notifications. */
 const NEVER_LOOK_MS = 24 * 60 * 60_000;
 
 describe('sessionEvents', () => {
@@ -67,7 +67,7 @@ describe('sessionEvents', () => {
     expect(headers.get('cache-control')).toBe('no-store, no-transform');
   });
 
-  it('sends the user, and again when they have changed', async () => {
+  it('sends the user, initially and after each change', async () => {
     await using world = await testWorld();
     const { accessToken } = await world.client().register('ada');
     using stream = listen(world, accessToken);
@@ -123,7 +123,7 @@ describe('sessionEvents', () => {
     using eleventh = listen(world, accessToken);
     expect(await eleventh.next()).toEqual({ failure: { code: 'rate_limited', retryAfter: 5 } });
     for (const stream of streams) stream[Symbol.dispose]();
-    // The server only notices that a client has disconnected when the connection closes.
+    // The server notices a disconnect only when the connection closes.
     for (;;) {
       using again = listen(world, accessToken);
       if ('username' in (await again.next())) break;
@@ -155,7 +155,7 @@ describe('a notification', () => {
         await client.mutate('auth.refresh');
       },
     ],
-  ])('ends the stream at once when the session ends by %s', async (_how, reason, end) => {
+  ])('ends the stream immediately when the session ends by %s', async (_how, reason, end) => {
     await using world = await testWorld({}, NEVER_LOOK_MS);
     const client = world.client();
     const { accessToken } = await client.register('ada');
@@ -165,10 +165,10 @@ describe('a notification', () => {
     expect(await stream.next()).toEqual({ failure: { code: 'session_ended', reason } });
   });
 
-  it('ends every stream at once when the server drains', async () => {
+  it('ends every stream immediately when the server drains', async () => {
     await using world = await testWorld({}, NEVER_LOOK_MS);
     const { accessToken } = await world.client().register();
-    // Without the client of tRPC, which would not report this failure but reconnect.
+    // Not with the tRPC client, which would reconnect instead of reporting this failure.
     const { body } = await fetch(`${world.url}/trpc/auth.sessionEvents`, {
       headers: { accept: 'text/event-stream', authorization: `Bearer ${accessToken}` },
     });
@@ -180,7 +180,7 @@ describe('a notification', () => {
     expect(text).toContain('"failure":{"code":"overloaded","retryAfter":5}');
   });
 
-  it('makes only the streams of its session or user ask the database, which they do for no other reason', async () => {
+  it('makes only the streams of its session or user query the database, and nothing else does', async () => {
     await using world = await testWorld({}, NEVER_LOOK_MS);
     const { accessToken, session, user } = await world.client().register('ada');
     const { notifications, sessions } = world.services;
@@ -200,7 +200,7 @@ describe('a notification', () => {
     expect(asking).toHaveBeenCalledTimes(2);
   });
 
-  it('is not needed for a token that expires', async () => {
+  it('is not needed when a token expires', async () => {
     await using world = await testWorld({ accessTokenLifetimeMs: 100 }, NEVER_LOOK_MS);
     const { accessToken } = await world.client().register();
     using stream = listen(world, accessToken);

@@ -4,17 +4,17 @@ import type { User } from '../../../shared/auth.ts';
 import { fail, type Context } from '../../trpc.ts';
 import { concurrency } from '../limits/concurrency.ts';
 
-/** A browser needs one, and a few more while tabs are opened and closed. */
+/** A browser needs one, plus a few while tabs open and close. */
 const MAX_STREAMS_PER_SESSION = 10;
 const RETRY_AFTER_SECONDS = 5;
 
 const streams = concurrency(MAX_STREAMS_PER_SESSION);
 
 /**
- * Tells a page about its own session: yields the user, and again at each change. The stream ends with the failure that a
- * protected call would get at that moment: `session_ended`, or `access_token_expired`, after which the link refreshes and
- * resumes. An event id stands for a state and not for a position in a queue, so that resuming leaves no gap.
- * @param lastEventId the state that the client has seen
+ * Streams the user of the session, now and after each change. Ends with the failure a protected call would get:
+ * `session_ended`, or `access_token_expired`, after which the link refreshes and resumes. Event IDs identify a state,
+ * not a position in a queue, so resuming leaves no gap.
+ * @param lastEventId the last state the client has seen
  */
 export async function* sessionEvents(ctx: Context, lastEventId: string | undefined, signal: AbortSignal | undefined) {
   const { sessions, notifications, clock, draining } = ctx.services;
@@ -32,9 +32,9 @@ export async function* sessionEvents(ctx: Context, lastEventId: string | undefin
   let known = lastEventId;
   const listening = () => signal?.aborted !== true;
   while (listening()) {
-    // Before the database is read, so that a change meanwhile is not missed.
+    // Before reading the database, so that no change is missed.
     change = Promise.withResolvers();
-    // Streams would keep a stopping server from exiting. The client reconnects after this failure.
+    // Streams would block shutdown. The client reconnects after this failure.
     if (draining())
       return fail(ctx, { kind: 'failed', failure: { code: 'overloaded', retryAfter: RETRY_AFTER_SECONDS } });
     const caller = await sessions.authenticate(ctx.accessToken ?? '');
@@ -51,8 +51,7 @@ export async function* sessionEvents(ctx: Context, lastEventId: string | undefin
   }
 }
 
-/** Random, or all the pages that reconnect to a server that has restarted would go on looking in the same moment. */
+/** Randomized, or all pages that reconnect after a restart would poll in step from then on. */
 const untilNextLook = (intervalMs: number) => intervalMs * (1 - Math.random() / 4);
 
-/** A short id that differs whenever the user does. */
 const stateOf = (user: User) => createHash('sha256').update(JSON.stringify(user)).digest('base64url').slice(0, 16);

@@ -23,12 +23,12 @@ import {
  * prints the shortest counterexample found, step by step.
  */
 
-/** Histories per property: as many as fit into a few seconds. */
+/** Histories per property; takes a few seconds. */
 const RUNS = 600;
 /** Shrinking a counterexample takes a while. */
 const TIMEOUT_MS = 120_000;
 
-/** Within the time that an honest request may take, with a bias to the limits. */
+/** Within the time an honest request may take, biased towards the limits. */
 const moment = fc.oneof(fc.constantFrom(0, 0, 1_000, 25_000, 25_000), fc.integer({ min: 0, max: 25_000 }));
 /** Long enough for something to run out: the reuse interval, an access token, a refresh token. */
 const pause = fc.constantFrom(30_000, MINUTE - 1, MINUTE + 1, 70_001, 10 * MINUTE, 16 * MINUTE, 45 * MINUTE, HOUR - 1);

@@ -16,7 +16,7 @@ const REUSE_INTERVAL = MINUTE;
 const ISSUED = Date.UTC(2030, 0, 10);
 const policy: Policy = { refreshTokenLifetimeMs: 7 * DAY, sessionMaxAgeMs: 30 * DAY, reuseIntervalMs: REUSE_INTERVAL };
 
-/** A session in mid-life: generation 5 is confirmed and was issued an hour after generation 4. */
+/** Generation 5 is confirmed and was issued an hour after generation 4. */
 function row(changes: Partial<SessionRow> = {}): SessionRow {
   return {
     id: 'session',

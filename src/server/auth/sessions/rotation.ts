@@ -1,28 +1,25 @@
 import type { SessionEndReason } from '../../../shared/failures.ts';
 
 /*
- * The session protocol: pure decisions about one row, which the store takes inside one atomic step. All times are
- * milliseconds since the epoch. docs/architecture.md explains the terms.
+ * The session protocol: pure decisions about one row, made inside an atomic step of the store. All times are
+ * milliseconds since the epoch. docs/architecture.md defines the terms.
  */
 
-/** The reasons that are written to a row; expiring needs no write. */
 export type EndReason = Extract<SessionEndReason, 'revoked' | 'reused'>;
 
-/** One session. Rotation updates the row, so that nothing grows with use. */
+/** Rotation updates the row in place, so nothing grows with use. */
 export interface SessionRow {
   id: string;
   userId: string;
-  /** From 1. */
   generation: number;
-  /** When the refresh token that the others of this generation are compared with was issued. */
+  /** `issuedAt` of the refresh token that others of this generation are compared with. */
   issuedAt: number;
-  /** The client has shown that it holds a token of this generation. Until then the answer that carried it may be lost. */
+  /** The client has shown that it holds a token of this generation; until then, the response may have been lost. */
   confirmed: boolean;
-  /** `issuedAt` of the previous generation; null where that is unknown. */
   previousIssuedAt: number | null;
   createdAt: number;
   lastSeenAt: number;
-  /** Rotation does not move it. */
+  /** Fixed at sign-in: rotation does not extend it. */
   expiresAt: number;
   endedAt: number | null;
   endReason: EndReason | null;
@@ -38,13 +35,13 @@ interface SessionClaims {
   generation: number;
 }
 
-/** Two refresh tokens of one generation differ in `issuedAt` only, and are equal in effect. */
+/** Interchangeable with others of its generation. */
 export interface RefreshClaims extends SessionClaims {
   issuedAt: number;
 }
 
 export interface AccessClaims extends SessionClaims {
-  /** `issuedAt` of the refresh token that it came with. */
+  /** `issuedAt` of the refresh token it was issued with. */
   refreshIssuedAt: number;
 }
 
@@ -55,13 +52,12 @@ export interface Policy {
 }
 
 /**
- * How far apart an honest client can obtain two refresh tokens of one generation: twice the longest that a request may
- * take from reading the cookie to storing the answer (25 s), plus 10 s for servers whose clocks differ. With less than
- * that sum, rotation.model.test.ts fails at once.
+ * How far apart an honest client can obtain two refresh tokens of one generation: twice the longest time from reading
+ * the cookie to storing the response (25 s), plus 10 s of clock skew. Any less makes rotation.model.test.ts fail.
  */
 const REUSE_INTERVAL_MS = 60_000;
 
-/** At most a tenth of the lifetime, so that short settings work too. @returns milliseconds */
+/** At most a tenth of the lifetime, so that short lifetimes work too. @returns milliseconds */
 export const reuseIntervalFor = (refreshTokenLifetimeMs: number) =>
   Math.min(REUSE_INTERVAL_MS, refreshTokenLifetimeMs / 10);
 
@@ -69,11 +65,9 @@ export type RefreshDecision =
   | { kind: 'ended'; reason: SessionEndReason }
   /** Two holders: end the session durably before answering. */
   | { kind: 'reused' }
-  /** Just rotated: a new access token, the same cookie. `progress` is to be written where it is given. */
+  /** Just rotated: a new access token, same cookie. Write `progress` if present. */
   | { kind: 'keep'; generation: number; progress?: Progress }
-  /** A refresh token of the next generation, once `progress` is written. */
   | { kind: 'rotate'; generation: number; progress: Progress }
-  /** Another refresh token of the current generation. Nothing to write. */
   | { kind: 'reissue'; generation: number };
 
 /** Decides what redeeming a refresh token does. The caller has verified its signature and expiry. */
@@ -86,7 +80,7 @@ export function decideRefresh(
   const reason = endReasonOf(row, claims, now);
   if (reason !== undefined) return { kind: 'ended', reason };
 
-  // A later generation than the row's means that the row fell behind in a power cut: the signature proves that we issued it.
+  // The row fell behind in a power cut: the signature proves that we issued the later generation.
   const behind = claims.generation > row.generation;
   let { generation, issuedAt, confirmed, previousIssuedAt } = behind ? adopt(claims) : row;
 
@@ -106,10 +100,9 @@ export function decideRefresh(
   }
 
   if (claims.generation === generation - 1) {
-    // Refresh tokens of the previous generation are held to the same rule as those of the current one.
     if (previousIssuedAt !== null && Math.abs(claims.issuedAt - previousIssuedAt) > reuseIntervalMs)
       return { kind: 'reused' };
-    // The answer that carried the current generation was lost, or another tab was faster.
+    // The response with the current generation was lost, or another tab was faster.
     if (!confirmed || now - issuedAt <= reuseIntervalMs) return { kind: 'reissue', generation };
   }
   return { kind: 'reused' };
@@ -118,10 +111,10 @@ export function decideRefresh(
 export type CallDecision =
   | { kind: 'ended'; reason: SessionEndReason }
   | { kind: 'reused' }
-  /** Where the call confirms its generation, `confirmedIssuedAt` is the `issuedAt` to write. */
+  /** `confirmedIssuedAt`: the `issuedAt` to write if the call confirms its generation. */
   | { kind: 'authenticated'; confirmedIssuedAt?: number };
 
-/** Decides what a protected call does. The caller has verified its access token's signature and expiry. */
+/** Decides what a protected call does. The caller has verified the signature and expiry of its access token. */
 export function decideCall(
   row: SessionRow,
   claims: AccessClaims,
@@ -130,17 +123,17 @@ export function decideCall(
 ): CallDecision {
   const reason = endReasonOf(row, claims, now);
   if (reason !== undefined) return { kind: 'ended', reason };
-  // An access token of an older generation is good until it expires. So is one of a later generation (the row fell behind
-  // in a power cut), but it writes nothing: only a refresh token makes the row catch up.
+  // An older generation is good until its token expires. So is a later one, which the row lost in a power cut, but it
+  // writes nothing: only a refresh token makes the row catch up.
   if (claims.generation !== row.generation) return { kind: 'authenticated' };
   if (!row.confirmed) return { kind: 'authenticated', confirmedIssuedAt: claims.refreshIssuedAt };
   const twoHolders = Math.abs(claims.refreshIssuedAt - row.issuedAt) > reuseIntervalMs;
   return { kind: twoHolders ? 'reused' : 'authenticated' };
 }
 
-/** Why the session is over, or undefined while it is not. Never judged by `issuedAt` plus a lifetime. */
+/** Undefined while the session lasts. Never derived from `issuedAt` plus a lifetime. */
 function endReasonOf(row: SessionRow, claims: SessionClaims, now: number): SessionEndReason | undefined {
-  // Our own signature rules this out. Should it happen all the same, reveal and change nothing.
+  // Our signature rules this out. If it happens anyway, reveal and change nothing.
   if (row.userId !== claims.userId) return 'invalid';
   if (row.endedAt !== null) return row.endReason ?? 'revoked';
   return now >= row.expiresAt ? 'expired' : undefined;

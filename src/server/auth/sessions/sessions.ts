@@ -6,9 +6,9 @@ import type { Account, AuthStore, Ended } from '../store/auth-store.ts';
 import type { Policy, SessionRow } from './rotation.ts';
 import type { Tokens } from './tokens.ts';
 
-/** The refresh token to put in the cookie. `lifetime` in milliseconds. */
 export interface RefreshToken {
   token: string;
+  /** Milliseconds. */
   lifetime: number;
 }
 
@@ -20,9 +20,7 @@ export interface SessionRef {
 export interface Issued {
   kind: 'issued';
   grant: Grant;
-  /** Undefined where the browser keeps the cookie that it has. */
   cookie: RefreshToken | undefined;
-  /** The session that this browser was in before, which has been ended. */
   replaced?: SessionRef | undefined;
 }
 
@@ -30,24 +28,22 @@ export interface Authenticated {
   kind: 'authenticated';
   user: User;
   session: { id: string };
-  /** The access token's, in milliseconds since the epoch. */
+  /** Milliseconds since the epoch. */
   tokenExpiresAt: number;
 }
 
 export interface Failed {
   kind: 'failed';
   failure: Failure;
-  /** The session that this call ended because its refresh token was reused. */
+  /** Set if this call ended the session because its refresh token was reused. */
   reused?: SessionRef;
 }
 
-/** The device that starts a session, so that people can tell their sessions apart. */
 export interface Device {
   userAgent: string | undefined;
   ip: string | undefined;
 }
 
-/** Bounds what is stored of a client's description of itself. In characters. */
 const DEVICE_TEXT_MAX_LENGTH = 256;
 
 const sessionEnded = (reason: SessionEndReason): Failed => ({
@@ -60,7 +56,7 @@ const failedBecause = ({ reason, byThisCall }: Ended, { sid, sub }: { sid: strin
   ...(byThisCall ? { reused: { sessionId: sid, userId: sub } } : {}),
 });
 
-/** Sessions: verifies tokens, has the store apply the rules of rotation.ts, and signs new tokens. */
+/** Verifies tokens, has the store apply the rules of rotation.ts, and signs new tokens. */
 export function createSessions(options: {
   store: AuthStore;
   tokens: Tokens;
@@ -71,7 +67,7 @@ export function createSessions(options: {
 }) {
   const { store, tokens, policy, accessTokenLifetimeMs, clock } = options;
 
-  /** @param refreshIssuedAt `issuedAt` of the refresh token that this access token belongs to, in milliseconds since the epoch */
+  /** @param refreshIssuedAt of the refresh token this access token belongs to, in milliseconds since the epoch */
   function grant(session: SessionRow, user: User, refreshIssuedAt: number, now: number): Grant {
     const lifetime = Math.min(accessTokenLifetimeMs, session.expiresAt - now);
     const iat = now / 1000;
@@ -91,7 +87,6 @@ export function createSessions(options: {
     };
   }
 
-  /** A refresh token of the current generation, issued now, with an access token. */
   function issue(session: SessionRow, user: User, now: number): Issued {
     const lifetime = Math.min(policy.refreshTokenLifetimeMs, session.expiresAt - now);
     const token = tokens.signRefresh({
@@ -112,9 +107,9 @@ export function createSessions(options: {
 
   return {
     /**
-     * Starts a session. Call it through `signIn` (sign-in.ts), which takes a proof of who they are.
-     * @param options.newAccount to be created in the same atomic step; fails where its username or email is taken
-     * @param options.replacing the refresh token that the request carried; its session ends, so that a browser has one
+     * Call it only through `signIn` (sign-in.ts), which requires a proof of identity.
+     * @param options.newAccount created in the same atomic step; fails if its username or email is taken
+     * @param options.replacing refresh token of the previous session in this browser, which ends
      */
     async start(options: {
       user: User;
@@ -147,10 +142,7 @@ export function createSessions(options: {
       return { ...issue(session, user, now), replaced: created.replaced ? old : undefined };
     },
 
-    /**
-     * Redeems a refresh token.
-     * @param limit may refuse the session before the store is asked
-     */
+    /** @param limit may refuse the session before the store is queried */
     async refresh(token: string, limit: (sessionId: string) => Promise<Failed | undefined>): Promise<Issued | Failed> {
       const now = clock();
       const verified = tokens.verifyRefresh(token, now);
@@ -174,7 +166,6 @@ export function createSessions(options: {
       }
     },
 
-    /** Who makes a protected call. @param accessToken as sent after `Bearer` */
     async authenticate(accessToken: string): Promise<Authenticated | Failed> {
       const now = clock();
       const verified = tokens.verifyAccess(accessToken, now);
@@ -192,19 +183,18 @@ export function createSessions(options: {
     },
 
     /**
-     * The session that a token belongs to, even a superseded or expired token: only its signature counts. The refresh
-     * token decides where it is valid, else the access token.
+     * Returns the session a token belongs to, even if superseded or expired: only its signature counts. A valid
+     * refresh token takes precedence over the access token.
      */
     identify(refreshToken: string | undefined, accessToken: string | undefined): SessionRef | undefined {
       return sessionOf(refreshToken, tokens.verifyRefresh) ?? sessionOf(accessToken, tokens.verifyAccess);
     },
 
-    /** @returns false where the session had already ended */
     end: ({ sessionId }: SessionRef): Promise<boolean> => store.endSession(sessionId, 'revoked', clock()),
 
-    /** Deletes the sessions whose every token has expired. @returns the number of rows deleted */
+    /** Deletes sessions whose every token has expired. @returns the number of rows deleted */
     purge(): Promise<number> {
-      // Twice the lifetime: a power cut may have set a row's `issuedAt` back by as much as one.
+      // Twice the lifetime: a power cut can set `issuedAt` back by up to one.
       const before = clock() - 2 * policy.refreshTokenLifetimeMs;
       return purge((limit) => store.purgeSessions(before, limit));
     },
@@ -212,5 +202,5 @@ export function createSessions(options: {
 }
 export type Sessions = ReturnType<typeof createSessions>;
 
-/** NumericDate to milliseconds, rounded: the fraction of a float is not exact. */
+/** Rounded, because the fraction of a NumericDate is not exact. */
 const toMilliseconds = (date: number) => Math.round(date * 1000);

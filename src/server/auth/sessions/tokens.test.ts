@@ -41,7 +41,7 @@ describe('a valid token', () => {
     expect(tokens.verifyRefresh(tokens.signRefresh(withoutGat), NOW)).toEqual({ kind: 'valid', claims: refresh });
   });
 
-  it('can be built by the helper of these tests, so that what is rejected below is rejected for its flaw', () => {
+  it('can be built by the helper in this file, so that tokens below are rejected for their flaws', () => {
     expect(verify(forge(header, access))).toBe('valid');
     expect(tokens.verifyRefresh(forge({ ...header, typ: 'rt+jwt' }, refresh, REFRESH), NOW).kind).toBe('valid');
   });
@@ -77,7 +77,7 @@ describe('a valid token', () => {
 describe('a token that was verified before', () => {
   const fresh = () => createTokens({ accessSecrets: [ACCESS], refreshSecrets: [REFRESH], accessTokenLifetimeMs });
 
-  it('is not verified again', () => {
+  it('is not verified twice', () => {
     const verifySignature = vi.spyOn(jwt, 'verify');
     const { signAccess, verifyAccess } = fresh();
     const token = signAccess(claims);
@@ -87,7 +87,7 @@ describe('a token that was verified before', () => {
     verifySignature.mockRestore();
   });
 
-  it('still expires, and is still refused while it lies in the future', () => {
+  it('still expires, and is still refused if issued in the future', () => {
     const { verifyAccess } = fresh();
     expect(verifyAccess(valid, NOW).kind).toBe('valid');
     expect(verifyAccess(valid, NOW + 900_000).kind).toBe('expired');
@@ -109,13 +109,13 @@ describe('a token that was verified before', () => {
     expect(rotated.verifyAccess(valid, NOW).kind).toBe('invalid');
   });
 
-  it('has claims that nobody can change', () => {
+  it('has immutable claims', () => {
     const { verifyAccess } = fresh();
     const verified = verifyAccess(valid, NOW) as { claims: { sub: string } };
     expect(() => (verified.claims.sub = 'eve')).toThrow(TypeError);
   });
 
-  it('is forgotten once many others were verified after it', () => {
+  it('is forgotten once many others have been verified', () => {
     const { signAccess, verifyAccess } = fresh();
     verifyAccess(valid, NOW);
     for (let index = 0; index < 5_000; index += 1) verifyAccess(signAccess({ ...claims, sid: `session${index}` }), NOW);

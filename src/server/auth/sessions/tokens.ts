@@ -5,22 +5,17 @@ import { z } from 'zod';
 
 const ISSUER = 'latchkey';
 const AUDIENCE = 'latchkey';
-/** RFC 9068, section 2.1; the others by analogy. They keep one kind from passing as another (RFC 8725, section 3.11). */
+/** RFC 9068, section 2.1; the others by analogy. Keeps one kind from passing as another (RFC 8725, section 3.11). */
 const ACCESS_TYPE = 'at+jwt';
 const REFRESH_TYPE = 'rt+jwt';
 const DEVICE_TYPE = 'device+jwt';
 const ALGORITHM = 'HS256';
-/** Bounds the work spent on tokens that are not ours. In characters. */
+/** In characters. Bounds the work spent on tokens that are not ours. */
 const TOKEN_MAX_LENGTH = 4096;
-/** How many verified access tokens are remembered: about 1 KB each. */
 const REMEMBERED_MAX = 5_000;
-/** How far ahead another server's clock may be. */
 const CLOCK_TOLERANCE_SECONDS = 60;
 
-/**
- * Seconds with a fraction (RFC 7519, section 2). Whole seconds are too coarse for the reuse interval, which is a second or less
- * with short settings.
- */
+/** Fractional seconds (RFC 7519, section 2): with short lifetimes the reuse interval is a second or less. */
 const numericDate = z.number().nonnegative();
 const registered = {
   iss: z.literal(ISSUER),
@@ -29,22 +24,19 @@ const registered = {
   iat: numericDate,
   exp: numericDate,
 };
-/** `sub` is the user's id, `sid` the session's, `gen` its generation. */
+/** `sub`: user ID, `sid`: session ID, `gen`: generation. */
 const session = {
   ...registered,
   sid: z.string().min(1),
   gen: z.number().int().positive(),
 };
 const refreshClaims = z.object(session);
-/** `gat`: the `iat` of the refresh token that the access token came with. */
+/** `gat`: the `iat` of the refresh token it was issued with. */
 const accessClaims = z.object({ ...session, gat: numericDate });
-/** A browser that has signed in to an account: `sub` identifies the account, `jti` the browser. See known-devices.ts. */
+/** See known-devices.ts. `sub` identifies the account, `jti` the browser. */
 const deviceClaims = z.object({ ...registered, jti: z.string().min(1) });
 
-/**
- * `valid`: signed by us, of the right kind, and not expired. `expired`: valid but for its `exp`. `invalid`: anything else, and
- * nothing in it can be trusted.
- */
+/** `expired` is valid but for its `exp`. Nothing in an `invalid` token can be trusted. */
 export type Verified<Claims> = { kind: 'valid' | 'expired'; claims: Claims } | { kind: 'invalid' };
 
 interface Key {
@@ -52,7 +44,7 @@ interface Key {
   secret: KeyObject;
 }
 
-/** A KeyObject, because importing a string at every verification costs more than the HMAC. */
+/** A KeyObject, because importing a string for every verification costs more than the HMAC. */
 function toKey(secret: string): Key {
   const id = createHash('sha256').update(`kid:${secret}`).digest('base64url').slice(0, 8);
   return { id, secret: createSecretKey(Buffer.from(secret)) };
@@ -62,9 +54,9 @@ const toSeconds = (ms: number) => ms / 1000;
 
 /**
  * Signs and verifies one kind of token.
- * @param secrets the first signs; all verify, selected by `kid`, so that a secret can be rotated
- * @param remembered keeps the claims of verified tokens. In memory only: a secret is taken out of the settings by a restart, and
- *   what it had signed is then forgotten
+ * @param secrets the first signs; all verify, selected by `kid`, so that secrets can be rotated
+ * @param remembered caches verified claims; in memory only, so the restart that removes a secret also forgets what it
+ *   signed
  */
 function tokenKind<Claims extends { iat: number; exp: number }>(
   typ: string,
@@ -75,19 +67,18 @@ function tokenKind<Claims extends { iat: number; exp: number }>(
   const keys = secrets.map(toKey);
   const [signing] = keys;
   if (signing === undefined) throw new Error('At least one secret is required.');
-  // Strict: a parameter that we do not write, such as `crit`, `b64` or `jku`, asks for something that we do not support.
+  // Strict: parameters we never write, such as `crit`, `b64` or `jku`, ask for something we do not support.
   const headerSchema = z.strictObject({ alg: z.literal(ALGORITHM), typ: z.literal(typ), kid: z.string().optional() });
 
-  /** The claims of a token that we signed, even if it has expired; undefined for any other. */
   function signedClaims(token: string, now: number): Claims | undefined {
     if (token.length > TOKEN_MAX_LENGTH) return undefined;
     // Compact serialization only (RFC 7515, section 7.1): three parts of unpadded base64url.
     const [, head] = /^([\w-]+)\.[\w-]+\.[\w-]+$/.exec(token) ?? [];
     if (head === undefined) return undefined;
-    // The library also throws errors that are not its own, for example if the payload is not JSON. All mean invalid.
+    // The library also throws errors other than its own, for example if the payload is not JSON. All mean invalid.
     try {
       const { kid } = headerSchema.parse(JSON.parse(Buffer.from(head, 'base64url').toString()));
-      // `kid` only selects among our own keys (RFC 8725, section 3.10).
+      // `kid` selects only among our own keys (RFC 8725, section 3.10).
       for (const key of keys.filter(({ id }) => kid === undefined || kid === id)) {
         const payload = signedPayload(token, key.secret, toSeconds(now));
         if (payload !== undefined) return Object.freeze(schema.parse(payload));
@@ -106,20 +97,18 @@ function tokenKind<Claims extends { iat: number; exp: number }>(
       }),
 
     verify(token: string, now: number): Verified<Claims> {
-      // The key is the whole token, signature included: two tokens with the same claims are not equally valid.
+      // Keyed by the whole token, signature included: equal claims do not make two tokens equally valid.
       let claims = remembered?.get(token);
       if (claims === undefined) {
         claims = signedClaims(token, now);
         if (claims === undefined) return { kind: 'invalid' };
         remembered?.set(token, claims);
       }
-      // At every call: what is remembered does not stop the clock.
       return { kind: claims.exp > toSeconds(now) ? 'valid' : 'expired', claims };
     },
   };
 }
 
-/** The payload of a token, or undefined where another key signed it. The caller checks `exp`. */
 function signedPayload(token: string, key: KeyObject, now: number): unknown {
   try {
     return jwt.verify(token, key, {
@@ -135,13 +124,13 @@ function signedPayload(token: string, key: KeyObject, now: number): unknown {
   }
 }
 
-/** Signs and verifies every kind of token. Times in claims are NumericDates, `now` is in milliseconds since the epoch. */
+/** Times in claims are NumericDates; `now` is in milliseconds since the epoch. */
 export function createTokens(options: {
   accessSecrets: readonly string[];
   refreshSecrets: readonly string[];
   accessTokenLifetimeMs: number;
 }) {
-  // A page sends the same access token with hundreds of calls, and to verify it costs more than to read session and user.
+  // A page sends one access token with hundreds of calls, and verifying it costs more than reading the rows.
   const remembered = new LRUCache<string, z.infer<typeof accessClaims>>({ max: REMEMBERED_MAX });
   const access = tokenKind(ACCESS_TYPE, accessClaims, options.accessSecrets, remembered);
   const refresh = tokenKind(REFRESH_TYPE, refreshClaims, options.refreshSecrets);
@@ -153,12 +142,12 @@ export function createTokens(options: {
     verifyRefresh: refresh.verify,
     signDevice: device.sign,
     verifyDevice: device.verify,
-    /** Also refuses a token issued in the future, or with a longer lifetime than ours. */
+    /** Also rejects tokens issued in the future or with a longer lifetime than ours. */
     verifyAccess(token: string, now: number): Verified<z.infer<typeof accessClaims>> {
       const verified = access.verify(token, now);
       if (verified.kind === 'invalid') return verified;
       const { iat, exp } = verified.claims;
-      // Rounded: at 2^31, in 2038, the fraction of a NumericDate loses a bit, and a difference across that moment is inexact.
+      // Rounded: from 2^31, in 2038, NumericDates lose a bit of their fraction.
       const lifetime = Math.round((exp - iat) * 1000);
       const ours = lifetime <= options.accessTokenLifetimeMs && iat <= toSeconds(now) + CLOCK_TOLERANCE_SECONDS;
       return ours ? verified : { kind: 'invalid' };

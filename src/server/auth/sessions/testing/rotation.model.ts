@@ -479,7 +479,7 @@ function timetable(events: readonly Event[]): Entry[] {
 export type HostileStep = { do: 'wait'; ms: number } | { do: 'refresh' | 'call'; pick: number; server: number };
 
 /**
- * Invariant 2a: anybody presents any token at any time. Checks that a token of a generation older than one first used more
+ * Invariant 2a: any token may be presented at any time. Checks that a token of a generation older than one first used more
  * than the reuse interval ago ends the session, and that it stays ended.
  */
 export async function replayTokens(
