@@ -138,6 +138,29 @@ describe('the audit log', () => {
     expect(logged[2]).toMatchObject({ type: 'reused', sessionId: session.id, ip: '127.0.0.1', at: expect.any(Number) });
   });
 
+  it('has one event for a session found to be reused by a batch of calls', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    await client.register();
+    const first = client.cookie;
+    const tokens: (string | undefined)[] = [];
+    // Twice with the first cookie, as if the first answer had been lost: two access tokens of one generation.
+    for (let refreshes = 0; refreshes < 2; refreshes += 1) {
+      world.clock.advance(2 * 60_000);
+      client.cookie = first;
+      await client.mutate('auth.refresh');
+      tokens.push(client.accessToken);
+    }
+    const outcomes: unknown[] = [];
+    for (const token of tokens)
+      outcomes.push(
+        (await client.query('auth.me,auth.me?batch=1', { headers: { authorization: `Bearer ${token}` } })).status,
+      );
+    expect(outcomes).toEqual([200, 401]);
+    const reused = world.services.db.$client.prepare("select * from audit_events where type = 'reused'").all();
+    expect(reused).toHaveLength(1);
+  });
+
   it('records the first refusal of a limit only', async () => {
     await using world = await testWorld();
     const client = world.client();

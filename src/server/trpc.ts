@@ -21,12 +21,21 @@ export function createContext(
 ): Context {
   const accessToken = bearerToken(req.headers.authorization);
   let authentication: Promise<Authenticated | Failed> | undefined;
+
+  async function authenticate(): Promise<Authenticated | Failed> {
+    const caller = await services.sessions.authenticate(accessToken ?? '');
+    if (caller.kind !== 'failed' || caller.reused === undefined) return caller;
+    // Not left to `fail`: every call of a batch fails for this one event.
+    await services.audit.record(req, { type: 'reused', ...caller.reused });
+    return { kind: 'failed', failure: caller.failure };
+  }
+
   return {
     req,
     res,
     services,
     accessToken,
-    authenticate: () => (authentication ??= services.sessions.authenticate(accessToken ?? '')),
+    authenticate: () => (authentication ??= authenticate()),
   };
 }
 
