@@ -1,3 +1,4 @@
+import { TRPCError } from '@trpc/server';
 import Database from 'better-sqlite3';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -45,6 +46,20 @@ describe('an unexpected error', () => {
       expect(JSON.stringify(world.log)).not.toContain('CANARY');
     },
   );
+
+  it('is logged as well if a procedure threw it as a TRPCError, which has no cause', async () => {
+    await using world = await testWorld();
+    const thrown = new TRPCError({ code: 'INTERNAL_SERVER_ERROR', message: 'the report is missing' });
+    world.services.accounts.checkPassword = () => Promise.reject(thrown);
+    const answer = await world.client().mutate('auth.login', { email: 'ada@example.com', password: 'password' });
+    expect(JSON.stringify(answer.body)).not.toContain('report');
+    expect(lines(world.log).filter(({ level }) => level === 50)).toEqual([
+      expect.objectContaining({
+        requestId: answer.headers.get('x-request-id'),
+        err: expect.objectContaining({ message: 'the report is missing' }),
+      }),
+    ]);
+  });
 });
 
 describe('the log', () => {
