@@ -25,7 +25,12 @@ export interface Calls {
   query: URLSearchParams;
   /** Parsed; undefined where there is none. For a query, its `input` once that has been read. */
   body: unknown;
+  /** The same as sent. */
+  text: string | undefined;
 }
+
+type Body = Pick<Calls, 'body' | 'text'>;
+const NO_BODY: Body = { body: undefined, text: undefined };
 
 /**
  * Checks what a request has to pass before tRPC sees it. By itself tRPC runs a mutation sent as `multipart/form-data`, which
@@ -41,8 +46,7 @@ export function requestGuard({ settings, audit }: Services): (req: Request, res:
       throw new FailureError({ code: 'origin_not_allowed' });
     }
     checkContentType(req);
-    const body = req.method === 'GET' ? undefined : await readBody(req, res);
-    return checkBatch(req, body);
+    return checkBatch(req, req.method === 'GET' ? NO_BODY : await readBody(req, res));
   };
 }
 
@@ -116,11 +120,11 @@ const isMalformed = (error: unknown) =>
  * Reads the body of every call, because tRPC ignores that of a procedure without an input, whatever its size. Not with
  * `express.json`, which reads a body that is too large to its end, if it has one, before refusing it.
  */
-async function readBody(req: Request, res: Response): Promise<unknown> {
+async function readBody(req: Request, res: Response): Promise<Body> {
   try {
     const bytes = await getRawBody(req, { limit: BODY_LIMIT_BYTES, length: req.get('content-length') });
     const text = utf8.decode(bytes);
-    return text === '' ? undefined : JSON.parse(text);
+    return text === '' ? NO_BODY : { body: JSON.parse(text) as unknown, text };
   } catch (error) {
     // The rest of the body is not read, so no other request can follow on this connection.
     res.set('Connection', 'close');
@@ -128,7 +132,7 @@ async function readBody(req: Request, res: Response): Promise<unknown> {
   }
 }
 
-function checkBatch(req: Request, body: unknown): Calls {
+function checkBatch(req: Request, body: Body): Calls {
   const calls = callsOf(req, body);
   const mustBeAlone = calls.paths.some((path) => procedureAt(path)?._def.meta?.alone === true);
   if (calls.paths.length > BATCH_LIMIT || (mustBeAlone && (calls.paths.length > 1 || calls.streamed)))
@@ -144,7 +148,7 @@ export function procedureAt(path: string): Procedure | undefined {
 }
 
 /** Any difference from how tRPC reads them would let a call slip past. */
-function callsOf(req: Request, body: unknown): Calls {
+function callsOf(req: Request, body: Body): Calls {
   const url = URL.parse(req.url, `http://${req.headers.host ?? 'localhost'}`);
   let path;
   try {
@@ -157,5 +161,5 @@ function callsOf(req: Request, body: unknown): Calls {
   const query = url.searchParams;
   const batched = query.get('batch') === '1';
   const streamed = [req.get('trpc-accept'), req.get('accept')].some((accept) => accept?.includes('application/jsonl'));
-  return { paths: batched ? path.split(',') : [path], batched, streamed, query, body };
+  return { paths: batched ? path.split(',') : [path], batched, streamed, query, ...body };
 }
