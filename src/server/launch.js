@@ -15,9 +15,10 @@ if (Number.parseInt(process.versions.node) < required) {
   process.exitCode = 1;
 } else {
   // Keeps compiled code, and TypeScript without its types, for the next start. Not in the temporary folder, Node's default, where
-  // another user could leave code for us to run. Where the folder cannot be written, Node does without.
+  // another user could leave code for us to run. Where the folder cannot be written, Node does without. Not `portable`: moved
+  // TypeScript would keep its old paths in stack traces.
   const directory = fileURLToPath(new URL('../../node_modules/.cache/latchkey', import.meta.url));
-  module.enableCompileCache({ directory, portable: true });
+  module.enableCompileCache({ directory });
   // Both only now: an older Node has no such hooks, and they have to be there before the imports of main.ts are resolved.
   await import('./db/drizzle-hook.js');
   await import('./main.ts');
