@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { createTRPCClient, httpSubscriptionLink } from '@trpc/client';
 import { EventSource } from 'eventsource';
 import { describe, expect, it, vi } from 'vitest';
@@ -204,6 +205,9 @@ describe('a notification', () => {
     const asking = vi.spyOn(sessions, 'authenticate');
     notifications.publish({ sessionId: 'of somebody else' });
     notifications.publish({ userId: 'somebody else' });
+    // A stream that had been woken would have asked by now, and not together with the changes below.
+    await setImmediate();
+    expect(asking).not.toHaveBeenCalled();
     for (const [change, name] of [
       [{ userId: user.id }, 'lovelace'],
       [{ sessionId: session.id }, 'countess'],
