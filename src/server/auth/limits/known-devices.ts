@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Request, Response } from 'express';
-import type { TokenCookie } from '../sessions/cookies.ts';
+import { COOKIE_MAX_AGE_DAYS, type TokenCookie } from '../sessions/cookies.ts';
 import type { Tokens } from '../sessions/tokens.ts';
 import { accountKey } from './throttle.ts';
 
-/** The longest that browsers keep a cookie (RFC 6265bis, section 5.5). */
-const LIFETIME_MS = 400 * 24 * 60 * 60_000;
+const LIFETIME_MS = COOKIE_MAX_AGE_DAYS * 24 * 60 * 60_000;
 
 /**
  * Marks browsers in which somebody has signed in to an account, with a signed cookie. The cookie grants no access: password

@@ -1,5 +1,8 @@
 import type { CookieOptions, Request, Response } from 'express';
 
+/** Browsers keep a cookie no longer (RFC 6265bis, section 5.5). */
+export const COOKIE_MAX_AGE_DAYS = 400;
+
 /** The values that a request carries for a cookie. Of `several` at most one is ours, so none is trusted. */
 export type Carried = { kind: 'none' } | { kind: 'one'; token: string } | { kind: 'several' };
 
