@@ -2,6 +2,7 @@ import { TRPCError, type AnyTRPCProcedure } from '@trpc/server';
 import cors from 'cors';
 import type { Request, RequestHandler, Response } from 'express';
 import getRawBody from 'raw-body';
+import { BATCH_LIMIT } from '../../shared/calls.ts';
 import { FailureError } from '../errors.ts';
 import { appRouter } from '../router.ts';
 import type { Services } from '../services.ts';
@@ -12,8 +13,6 @@ type Procedure = AnyTRPCProcedure & { _def: { meta?: Meta } };
 
 /** For every body: the largest honest one is a form with three fields. */
 const BODY_LIMIT_BYTES = 32 * 1024;
-/** Calls in one request. The client keeps to it; see src/client/api/client.ts. */
-const BATCH_LIMIT = 20;
 /** How long a browser may remember that CLIENT_URL is allowed. */
 const PREFLIGHT_MAX_AGE_SECONDS = 600;
 
