@@ -1,3 +1,4 @@
+import { TRPCError } from '@trpc/server';
 import Database from 'better-sqlite3';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -45,6 +46,20 @@ describe('an unexpected error', () => {
       expect(JSON.stringify(world.log)).not.toContain('CANARY');
     },
   );
+
+  it('is logged as well if a procedure threw it as a TRPCError, which has no cause', async () => {
+    await using world = await testWorld();
+    const thrown = new TRPCError({ code: 'INTERNAL_SERVER_ERROR', message: 'the report is missing' });
+    world.services.accounts.checkPassword = () => Promise.reject(thrown);
+    const answer = await world.client().mutate('auth.login', { email: 'ada@example.com', password: 'password' });
+    expect(JSON.stringify(answer.body)).not.toContain('report');
+    expect(lines(world.log).filter(({ level }) => level === 50)).toEqual([
+      expect.objectContaining({
+        requestId: answer.headers.get('x-request-id'),
+        err: expect.objectContaining({ message: 'the report is missing' }),
+      }),
+    ]);
+  });
 });
 
 describe('the log', () => {
@@ -136,6 +151,29 @@ describe('the audit log', () => {
     const logged = lines(world.log).flatMap(({ audit }) => (audit === undefined ? [] : [audit]));
     expect(logged).toHaveLength(stored.length);
     expect(logged[2]).toMatchObject({ type: 'reused', sessionId: session.id, ip: '127.0.0.1', at: expect.any(Number) });
+  });
+
+  it('has one event for a session found to be reused by a batch of calls', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    await client.register();
+    const first = client.cookie;
+    const tokens: (string | undefined)[] = [];
+    // Twice with the first cookie, as if the first answer had been lost: two access tokens of one generation.
+    for (let refreshes = 0; refreshes < 2; refreshes += 1) {
+      world.clock.advance(2 * 60_000);
+      client.cookie = first;
+      await client.mutate('auth.refresh');
+      tokens.push(client.accessToken);
+    }
+    const outcomes: unknown[] = [];
+    for (const token of tokens)
+      outcomes.push(
+        (await client.query('auth.me,auth.me?batch=1', { headers: { authorization: `Bearer ${token}` } })).status,
+      );
+    expect(outcomes).toEqual([200, 401]);
+    const reused = world.services.db.$client.prepare("select * from audit_events where type = 'reused'").all();
+    expect(reused).toHaveLength(1);
   });
 
   it('records only the first refusal of a limit', async () => {

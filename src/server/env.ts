@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { PASSWORD_MIN_LENGTH } from '../shared/auth.ts';
+import { COOKIE_MAX_AGE_DAYS } from './auth/sessions/cookies.ts';
 import { StartupError } from './startup-error.ts';
 
-/** Browsers cap cookie lifetimes at this (RFC 6265bis, section 5.5). */
-const MAX_DURATION_DAYS = 400;
+const MAX_DURATION_DAYS = COOKIE_MAX_AGE_DAYS;
 /** RFC 7518, section 3.2: an HS256 key must be at least as long as the hash. */
 const SECRET_MIN_BYTES = 32;
 /** Anything with fewer was typed, not generated. */

@@ -15,9 +15,9 @@ if (Number.parseInt(process.versions.node) < required) {
   process.exitCode = 1;
 } else {
   // Not in the temporary folder, Node's default, where another user could plant code for us to run. If the folder is
-  // not writable, Node does without.
+  // not writable, Node does without. Not `portable`: moved TypeScript would keep its old paths in stack traces.
   const directory = fileURLToPath(new URL('../../node_modules/.cache/latchkey', import.meta.url));
-  module.enableCompileCache({ directory, portable: true });
+  module.enableCompileCache({ directory });
   // Not static imports: an older Node lacks these hooks, and they must be in place before main.ts is resolved.
   await import('./db/drizzle-hook.js');
   await import('./main.ts');

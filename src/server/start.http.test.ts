@@ -1,8 +1,12 @@
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { install, startProcess } from './testing/process.ts';
+import { install, startProcess, type Installation } from './testing/process.ts';
 
 /** Besides built-in modules. Currently 556. */
 const MAX_MODULES = 600;
+
+const CACHE = 'node_modules/.cache/latchkey';
 
 /** Preloaded into the server: prints the modules loaded by the time it listens. */
 const PRELOAD = `
@@ -22,7 +26,7 @@ const PRELOAD = `
   });
   const { listen } = Server.prototype;
   Server.prototype.listen = function (...args) {
-    process.stdout.write(JSON.stringify({ loaded, insideDrizzle, cache: getCompileCacheDir() }) + '\\n');
+    process.stdout.write(JSON.stringify({ loaded, insideDrizzle, cache: getCompileCacheDir(), stack: new Error().stack }) + '\\n');
     return listen.apply(this, args);
   };
 `;
@@ -31,19 +35,24 @@ interface Printed {
   loaded: string[];
   insideDrizzle: string[];
   cache: string | undefined;
+  /** Where `listen` was called. */
+  stack: string;
 }
 
-async function start(): Promise<Printed> {
-  using place = install();
+async function start(place: Installation): Promise<Printed> {
   await using server = await startProcess(place, {
     NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(PRELOAD)}`,
   });
+  // What has been compiled is kept when the process exits by itself.
+  server.signal('SIGTERM');
+  await server.exited;
   return JSON.parse(/^\{"loaded".*$/m.exec(server.output())?.[0] ?? '{}') as Printed;
 }
 
 describe('a server that starts listening', () => {
   it('has loaded what every request needs, and nothing else', async () => {
-    const { loaded } = await start();
+    using place = install();
+    const { loaded } = await start(place);
     expect(loaded.length).toBeLessThanOrEqual(MAX_MODULES);
     // Any fewer, and the counting is broken.
     expect(loaded.length).toBeGreaterThan(MAX_MODULES / 2);
@@ -52,10 +61,20 @@ describe('a server that starts listening', () => {
   });
 
   it('has resolved every import inside drizzle-orm with the hook, which runs first', async () => {
-    expect((await start()).insideDrizzle).toEqual([]);
+    using place = install();
+    expect((await start(place)).insideDrizzle).toEqual([]);
   });
 
   it('keeps compiled code in a folder of its own', async () => {
-    expect((await start()).cache).toContain('/node_modules/.cache/latchkey/');
+    using place = install();
+    expect((await start(place)).cache).toContain(`${place.folder}/${CACHE}/`);
+  });
+
+  it('names its own files in stack traces, even if what it compiled has been moved', async () => {
+    using built = install();
+    await start(built);
+    using moved = install();
+    cpSync(join(built.folder, CACHE), join(moved.folder, CACHE), { recursive: true });
+    expect((await start(moved)).stack).toContain(`${moved.folder}/src/server/main.ts`);
   });
 });

@@ -1,4 +1,4 @@
-import { initTRPC } from '@trpc/server';
+import { initTRPC, type TRPCError } from '@trpc/server';
 import type { CreateExpressContextOptions } from '@trpc/server/adapters/express';
 import type { Authenticated, Failed } from './auth/sessions/sessions.ts';
 import { databaseFailure, failureFor, FailureError } from './errors.ts';
@@ -21,12 +21,21 @@ export function createContext(
 ): Context {
   const accessToken = bearerToken(req.headers.authorization);
   let authentication: Promise<Authenticated | Failed> | undefined;
+
+  async function authenticate(): Promise<Authenticated | Failed> {
+    const caller = await services.sessions.authenticate(accessToken ?? '');
+    if (caller.kind !== 'failed' || caller.reused === undefined) return caller;
+    // Not left to `fail`: every call of a batch fails for this one event.
+    await services.audit.record(req, { type: 'reused', ...caller.reused });
+    return { kind: 'failed', failure: caller.failure };
+  }
+
   return {
     req,
     res,
     services,
     accessToken,
-    authenticate: () => (authentication ??= services.sessions.authenticate(accessToken ?? '')),
+    authenticate: () => (authentication ??= authenticate()),
   };
 }
 
@@ -83,10 +92,24 @@ function rethrow(error: unknown): never {
   throw databaseFailure(error) ?? error;
 }
 
-export const publicProcedure = t.procedure.use(async ({ next }) => {
-  const result = await next();
-  return result.ok ? result : rethrow(result.error);
-});
+export const isAsyncIterable = (value: unknown): value is AsyncIterable<unknown> =>
+  typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
+
+/** @throws FailureError if the database is to blame for the error that a call, or later its stream, ends with */
+function checked<Result extends { ok: true; data: unknown } | { ok: false; error: TRPCError }>(result: Result) {
+  if (!result.ok) return rethrow(result.error);
+  return isAsyncIterable(result.data) ? { ...result, data: checkedStream(result.data) } : result;
+}
+
+async function* checkedStream(stream: AsyncIterable<unknown>) {
+  try {
+    yield* stream;
+  } catch (error) {
+    rethrow(error);
+  }
+}
+
+export const publicProcedure = t.procedure.use(async ({ next }) => checked(await next()));
 
 /** For procedures that set or clear the cookie, such as every way to sign in. Never batched or streamed. */
 export const cookieProcedure = publicProcedure.meta({ alone: true });
@@ -99,6 +122,5 @@ export const protectedProcedure = t.procedure.use(async ({ ctx, next }) => {
   if (ctx.accessToken === undefined) throw new FailureError({ code: 'access_token_missing' });
   const caller = await ctx.authenticate().catch(rethrow);
   if (caller.kind === 'failed') return fail(ctx, caller);
-  const result = await next({ ctx: { user: caller.user, session: caller.session } });
-  return result.ok ? result : rethrow(result.error);
+  return checked(await next({ ctx: { user: caller.user, session: caller.session } }));
 });

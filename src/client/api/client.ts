@@ -2,6 +2,7 @@ import { createTRPCClient, httpBatchLink, httpSubscriptionLink, splitLink } from
 import { createTRPCReact } from '@trpc/react-query';
 import { EventSource } from 'eventsource';
 import type { AppRouter } from '../../server/router.ts';
+import { BATCH_LIMIT } from '../../shared/calls.ts';
 import { send, session, url } from './app-session.ts';
 import { authHeaders, refreshLink } from './refresh-link.ts';
 
@@ -22,8 +23,7 @@ export const trpcClient = createTRPCClient<AppRouter>({
           fetch: (input, init) => send(input, { ...init, headers: { ...init.headers, ...headers({ op }) } }),
         }),
       }),
-      // The server refuses larger batches.
-      false: httpBatchLink({ url, fetch: send, headers, maxItems: 20 }),
+      false: httpBatchLink({ url, fetch: send, headers, maxItems: BATCH_LIMIT }),
     }),
   ],
 });

@@ -68,6 +68,10 @@ describe('a plain call', () => {
     ['an input in the query of a mutation', () => ({ path: 'auth.login?input={}', method: 'POST', body: 'null' })],
     ['an input that is not an object', () => ({ path: 'auth.login', method: 'POST', body: '[]' })],
     ['wrong fields', () => ({ path: 'auth.login', method: 'POST', body: '{"email":1,"__proto__":{"password":"x"}}' })],
+    [
+      'a deeply nested input',
+      () => ({ path: 'auth.login', method: 'POST', body: `{"email":${'['.repeat(15_000)}${']'.repeat(15_000)}}` }),
+    ],
     ['inputs of a batch in an array', () => ({ path: 'auth.login?batch=1', method: 'POST', body: '[{}]' })],
     ['no inputs of a batch', () => ({ path: 'auth.login?batch=1', method: 'POST' })],
     ['null as the inputs of a batch', () => ({ path: 'auth.login?batch=1', method: 'POST', body: 'null' })],

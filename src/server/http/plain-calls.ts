@@ -10,7 +10,7 @@ import type { Request, Response } from 'express';
 import { FailureError, retryAfter } from '../errors.ts';
 import { appRouter } from '../router.ts';
 import type { Services } from '../services.ts';
-import { createContext } from '../trpc.ts';
+import { createContext, isAsyncIterable } from '../trpc.ts';
 import { procedureAt, type Calls } from './request-guard.ts';
 import { noteError, noteProcedures, requestIdOf } from './request-log.ts';
 
@@ -107,6 +107,3 @@ function isStream(data: unknown): boolean {
   if (typeof data !== 'object' || data === null) return false;
   return [data, ...Object.values(data)].some((value: unknown) => value instanceof Promise || isAsyncIterable(value));
 }
-
-const isAsyncIterable = (value: unknown) =>
-  typeof value === 'object' && value !== null && Symbol.asyncIterator in value;

@@ -2,6 +2,7 @@ import { TRPCError, type AnyTRPCProcedure } from '@trpc/server';
 import cors from 'cors';
 import type { Request, RequestHandler, Response } from 'express';
 import getRawBody from 'raw-body';
+import { BATCH_LIMIT } from '../../shared/calls.ts';
 import { FailureError } from '../errors.ts';
 import { appRouter } from '../router.ts';
 import type { Services } from '../services.ts';
@@ -12,7 +13,6 @@ type Procedure = AnyTRPCProcedure & { _def: { meta?: Meta } };
 
 /** The largest legitimate body is a form with three fields. */
 const BODY_LIMIT_BYTES = 32 * 1024;
-const BATCH_LIMIT = 20;
 const PREFLIGHT_MAX_AGE_SECONDS = 600;
 
 /** The calls in one request, as tRPC reads them (its `getRequestInfo`). */
@@ -22,7 +22,12 @@ export interface Calls {
   streamed: boolean;
   query: URLSearchParams;
   body: unknown;
+  /** The same as sent. */
+  text: string | undefined;
 }
+
+type Body = Pick<Calls, 'body' | 'text'>;
+const NO_BODY: Body = { body: undefined, text: undefined };
 
 /**
  * Checks requests before tRPC sees them. On its own, tRPC runs mutations sent as `multipart/form-data`, which any
@@ -38,8 +43,7 @@ export function requestGuard({ settings, audit }: Services): (req: Request, res:
       throw new FailureError({ code: 'origin_not_allowed' });
     }
     checkContentType(req);
-    const body = req.method === 'GET' ? undefined : await readBody(req, res);
-    return checkBatch(req, body);
+    return checkBatch(req, req.method === 'GET' ? NO_BODY : await readBody(req, res));
   };
 }
 
@@ -106,11 +110,11 @@ const isMalformed = (error: unknown) =>
  * tRPC ignores the body of a procedure without input, whatever its size. Not `express.json`, which reads an oversized
  * body to the end before refusing it.
  */
-async function readBody(req: Request, res: Response): Promise<unknown> {
+async function readBody(req: Request, res: Response): Promise<Body> {
   try {
     const bytes = await getRawBody(req, { limit: BODY_LIMIT_BYTES, length: req.get('content-length') });
     const text = utf8.decode(bytes);
-    return text === '' ? undefined : JSON.parse(text);
+    return text === '' ? NO_BODY : { body: JSON.parse(text) as unknown, text };
   } catch (error) {
     // The rest of the body stays unread, so the connection cannot be reused.
     res.set('Connection', 'close');
@@ -118,7 +122,7 @@ async function readBody(req: Request, res: Response): Promise<unknown> {
   }
 }
 
-function checkBatch(req: Request, body: unknown): Calls {
+function checkBatch(req: Request, body: Body): Calls {
   const calls = callsOf(req, body);
   const mustBeAlone = calls.paths.some((path) => procedureAt(path)?._def.meta?.alone === true);
   if (calls.paths.length > BATCH_LIMIT || (mustBeAlone && (calls.paths.length > 1 || calls.streamed)))
@@ -133,7 +137,7 @@ export function procedureAt(path: string): Procedure | undefined {
 }
 
 /** Must match how tRPC reads them, or a call could slip past the guard. */
-function callsOf(req: Request, body: unknown): Calls {
+function callsOf(req: Request, body: Body): Calls {
   const url = URL.parse(req.url, `http://${req.headers.host ?? 'localhost'}`);
   let path;
   try {
@@ -144,5 +148,5 @@ function callsOf(req: Request, body: unknown): Calls {
   const query = url.searchParams;
   const batched = query.get('batch') === '1';
   const streamed = [req.get('trpc-accept'), req.get('accept')].some((accept) => accept?.includes('application/jsonl'));
-  return { paths: batched ? path.split(',') : [path], batched, streamed, query, body };
+  return { paths: batched ? path.split(',') : [path], batched, streamed, query, ...body };
 }

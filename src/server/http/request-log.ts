@@ -50,7 +50,8 @@ export function noteProcedures(res: object, procedures: string[]): void {
 export function noteError(log: Logger, res: object | undefined, error: TRPCError): void {
   const noted = notesOf(res);
   noted?.failures.push(failureFor(error)?.code ?? error.code);
+  // A procedure may throw an internal error as such, without a cause. Without one, `overloaded` is expected.
+  const err = error.cause ?? (error.code === 'INTERNAL_SERVER_ERROR' ? error : undefined);
   const unexpected = error.code === 'INTERNAL_SERVER_ERROR' || error.code === 'SERVICE_UNAVAILABLE';
-  if (unexpected && error.cause !== undefined)
-    log.error({ requestId: noted?.requestId, err: error.cause }, 'Unexpected error');
+  if (unexpected && err !== undefined) log.error({ requestId: noted?.requestId, err }, 'Unexpected error');
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,8 +24,11 @@ export interface Installation extends Disposable {
 /** @param client the contents of the built client's files, by path */
 export function install(client: Record<string, string> = { 'index.html': '<!doctype html><title>page</title>' }) {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-'));
-  for (const name of ['src', 'drizzle', 'node_modules', 'package.json'])
-    symlinkSync(join(PROJECT, name), join(folder, name));
+  // Not node_modules as a whole: what the server compiles would be kept in the project's, under paths that soon are gone.
+  const packages = readdirSync(join(PROJECT, 'node_modules')).filter((name) => name !== '.cache');
+  mkdirSync(join(folder, 'node_modules'));
+  for (const path of ['src', 'drizzle', 'package.json', ...packages.map((name) => `node_modules/${name}`)])
+    symlinkSync(join(PROJECT, path), join(folder, path));
   for (const [path, text] of Object.entries(client)) {
     const file = join(folder, 'dist/client', path);
     mkdirSync(join(file, '..'), { recursive: true });

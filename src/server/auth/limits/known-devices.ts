@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Request, Response } from 'express';
-import type { TokenCookie } from '../sessions/cookies.ts';
+import { COOKIE_MAX_AGE_DAYS, type TokenCookie } from '../sessions/cookies.ts';
 import type { Tokens } from '../sessions/tokens.ts';
 import { accountKey } from './throttle.ts';
 
-/** Browsers cap cookie lifetimes at this (RFC 6265bis, section 5.5). */
-const LIFETIME_MS = 400 * 24 * 60 * 60_000;
+const LIFETIME_MS = COOKIE_MAX_AGE_DAYS * 24 * 60 * 60_000;
 
 /**
  * Marks browsers that have logged in to an account, with a signed cookie. It grants no access: password attempts from

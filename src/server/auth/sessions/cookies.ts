@@ -1,5 +1,8 @@
 import type { CookieOptions, Request, Response } from 'express';
 
+/** Browsers cap cookie lifetimes at this (RFC 6265bis, section 5.5). */
+export const COOKIE_MAX_AGE_DAYS = 400;
+
 /** What a request carries. Of `several` values at most one is ours, so none is trusted. */
 export type Carried = { kind: 'none' } | { kind: 'one'; token: string } | { kind: 'several' };
 

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { createTRPCClient, httpSubscriptionLink } from '@trpc/client';
 import { EventSource } from 'eventsource';
 import { describe, expect, it, vi } from 'vitest';
@@ -113,6 +114,21 @@ describe('sessionEvents', () => {
     expect(await stream.next()).toEqual({ failure: { code: 'access_token_expired' } });
   });
 
+  it('ends as overloaded when the database is gone', async () => {
+    await using world = await testWorld();
+    const { accessToken } = await world.client().register();
+    // Without the client of tRPC, which would not report this failure but reconnect.
+    const { body } = await fetch(`${world.url}/trpc/auth.sessionEvents`, {
+      headers: { accept: 'text/event-stream', authorization: `Bearer ${accessToken}` },
+    });
+    let text = '';
+    for await (const chunk of body!.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      if (text.includes('"user"')) world.services.db.$client.close();
+    }
+    expect(text).toContain('"failure":{"code":"overloaded","retryAfter":1}');
+  });
+
   it('refuses invalid tokens and too many streams', async () => {
     await using world = await testWorld();
     using stranger = listen(world, 'a.b.c');
@@ -189,6 +205,9 @@ describe('a notification', () => {
     const asking = vi.spyOn(sessions, 'authenticate');
     notifications.publish({ sessionId: 'of somebody else' });
     notifications.publish({ userId: 'somebody else' });
+    // A stream that had been woken would have asked by now, and not together with the changes below.
+    await setImmediate();
+    expect(asking).not.toHaveBeenCalled();
     for (const [change, name] of [
       [{ userId: user.id }, 'lovelace'],
       [{ sessionId: session.id }, 'countess'],
