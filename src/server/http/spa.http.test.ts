@@ -133,10 +133,11 @@ describe('a file', () => {
 
   // Regression: the error of `send` for a missing file, with its full path, reached the client.
   it.each(['/assets/nope.js', '/assets/', '/assets/app-1a2b.js.map', '/assets/<b>'])(
-    'is not found at %s, without revealing where it would be',
+    'is not found at %s, without revealing where it would be, and may be there the next time',
     async (target) => {
       const answer = await send('GET', target);
       expect([400, 404]).toContain(answer.status);
+      expect(answer.headers.get('cache-control')).toBe('no-store');
       expectSafe(answer);
     },
   );

@@ -20,18 +20,13 @@ export function trpcHandler(services: Services, securityHeaders: Record<string, 
   const answerPlain = plainCalls(services, { ...securityHeaders, ...NO_STORE });
   const answerOther = stockAdapter(services);
   return async (req, res, next) => {
-    try {
-      warnAboutProxy(req);
-      const calls = await guard(req, res);
-      if (isPlain(req, calls)) return await answerPlain(req, res, calls);
-      // As sent: `JSON.stringify` overflows the stack where `JSON.parse` does not.
-      req.body = calls.text;
-      res.set({ ...securityHeaders, ...NO_STORE, 'X-Request-Id': requestIdOf(res) });
-      answerOther(req, res, next);
-    } catch (error) {
-      res.set(NO_STORE);
-      next(error);
-    }
+    warnAboutProxy(req);
+    const calls = await guard(req, res);
+    if (isPlain(req, calls)) return answerPlain(req, res, calls);
+    // As sent: `JSON.stringify` overflows the stack where `JSON.parse` does not.
+    req.body = calls.text;
+    res.set({ ...securityHeaders, ...NO_STORE, 'X-Request-Id': requestIdOf(res) });
+    answerOther(req, res, next);
   };
 }
 
@@ -84,7 +79,7 @@ export const errorHandler =
     const status = clientErrorStatus(cause);
     res
       .status(status !== undefined && FILE_STATUSES.has(status) ? status : getHTTPStatusCodeFromError(error))
-      .set({ ...securityHeaders, ...retryAfter([error]), 'X-Request-Id': requestIdOf(res) })
+      .set({ ...securityHeaders, ...NO_STORE, ...retryAfter([error]), 'X-Request-Id': requestIdOf(res) })
       .type('application/json')
       .json({ error: shape });
   };
