@@ -49,7 +49,7 @@ export async function testWorld(settings: Partial<Settings> = {}, lookIntervalMs
   const log: string[] = [];
   const all = { ...testSettings, ...settings };
   const logger = pino({ level: all.logLevel }, { write: (line: string) => void log.push(line) });
-  const services = createServices(all, logger, () => clock.now, lookIntervalMs);
+  const services = await createServices(all, logger, () => clock.now, lookIntervalMs);
   const server = createHttpServer();
   serve(
     server,
