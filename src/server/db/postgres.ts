@@ -92,8 +92,6 @@ const connection = (url: string) => ({
 /** Runs something with a connection of its own, on which a statement may take as long as it likes. */
 async function withConnection<Result>(url: string, run: (client: pg.Client) => Promise<Result>): Promise<Result> {
   const client = new Client(connection(url));
-  // The query that follows fails, too. Without a listener, the error would end the process.
-  client.on('error', () => {});
   await client.connect();
   try {
     const result = await run(client);
@@ -116,6 +114,13 @@ function migrateExclusively(url: string): Promise<void> {
 
 /** A client that throws DatabaseUnavailable, so that nobody else needs to know PostgreSQL's codes. */
 class Client extends pg.Client {
+  constructor(config?: string | pg.ClientConfig) {
+    super(config);
+    // A connection that breaks between two statements of a transaction would otherwise end the process: the pool listens
+    // only while a connection is idle. The next query fails, which is enough.
+    this.on('error', () => {});
+  }
+
   // The types of its many overloads, which stay as they are, cannot be written down here.
   // oxlint-disable-next-line typescript/no-explicit-any
   override query(...args: any[]): any {

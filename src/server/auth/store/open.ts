@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { statSync } from 'node:fs';
 import type { Database } from '../../db/database.ts';
 import type { Settings } from '../../env.ts';
@@ -27,7 +28,7 @@ export interface Stores {
   /** Tells the other servers of a change, if it can: one that is not told finds out by itself, later. */
   tellOthers(change: Change): void;
   /**
-   * Listens to what other servers tell, and hears what this one tells them, too.
+   * Listens to what other servers tell.
    * @param listener called without a change where anything may have changed
    */
   onSessionChange(listener: (change?: Change) => void): Promise<void>;
@@ -80,6 +81,8 @@ async function openOnPostgres(url: string, log: Logger): Promise<Stores> {
   const database = await openPostgres(url, (error) => log.warn({ err: error }, 'A database connection broke'));
   const { $client: pool } = database.db;
   const closers: (() => void)[] = [];
+  /** This server, which hears its own notifications, too. */
+  const self = randomUUID();
   return {
     // See `Database`: the compiler knows of one engine, the one that the app's features are written for.
     db: database.db as unknown as Database,
@@ -91,11 +94,18 @@ async function openOnPostgres(url: string, log: Logger): Promise<Stores> {
     tellOthers(change) {
       // Not in the transaction of the change: commits that notify wait for each other, and CockroachDB cannot notify.
       pool
-        .query({ name: 'notify', text: 'select pg_notify($1, $2)', values: [CHANNEL, JSON.stringify(change)] })
+        .query({
+          name: 'notify',
+          text: 'select pg_notify($1, $2)',
+          values: [CHANNEL, JSON.stringify({ from: self, change })],
+        })
         .catch((error: unknown) => log.debug({ err: error }, 'Could not notify the other servers'));
     },
     async onSessionChange(listener) {
-      const onMessage = (payload: string) => listener(JSON.parse(payload) as Change);
+      const onMessage = (payload: string) => {
+        const { from, change } = JSON.parse(payload) as { from: string; change: Change };
+        if (from !== self) listener(change);
+      };
       closers.push(await listen(url, CHANNEL, onMessage, () => listener()));
     },
     async close() {

@@ -5,6 +5,12 @@ import { decideCall, decideRefresh, type EndReason } from '../../sessions/rotati
 import { PURGED, toUser, type AuthStore, type Ended, type Live, type NewSession } from '../auth-store.ts';
 import { sessions, users } from './tables.postgres.ts';
 
+/** What it means when a unique index is violated. */
+const TAKEN: Record<string, 'username_taken' | 'email_taken'> = {
+  users_username_unique: 'username_taken',
+  users_email_unique: 'email_taken',
+};
+
 /**
  * The verbs on PostgreSQL. Each is one statement where that is possible. One that reads, decides and then writes makes the
  * write conditional on what it has read, because other servers may do anything in between.
@@ -110,10 +116,11 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
         return { kind: 'created', replaced: rows.length > 0 };
       } catch (error) {
         const constraint = violatedConstraint(error);
-        if (constraint !== 'users_username_unique' && constraint !== 'users_email_unique') throw error;
-        // Which of the two is reported first is up to the database. A deleted account no longer violates either.
-        const kind = await taken(account.username, account.email);
-        return { kind: kind ?? (constraint === 'users_username_unique' ? 'username_taken' : 'email_taken') };
+        if (constraint === undefined) throw error;
+        // Of several violated constraints the database reports any one.
+        const kind = (await taken(account.username, account.email)) ?? TAKEN[constraint];
+        if (kind === undefined) throw error;
+        return { kind };
       }
     },
 
