@@ -43,6 +43,22 @@ export default defineConfig({
       {
         extends: true,
         root: folder('.'),
+        // What does not depend on the database, once more with another one.
+        test: {
+          name: 'http-postgres',
+          include: [
+            'src/server/attacks.http.test.ts',
+            'src/server/fuzz.http.test.ts',
+            'src/server/auth/**/*.http.test.ts',
+          ],
+          globalSetup: 'src/server/testing/postgres.global-setup.ts',
+          setupFiles: 'src/server/testing/worlds-on-postgres.ts',
+          testTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        root: folder('.'),
         // One browser at a time: several would compete for the cores of a small machine.
         test: {
           name: 'e2e',

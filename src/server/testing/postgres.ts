@@ -85,12 +85,13 @@ export async function createDatabase(serverUrl: string, template = 'template1'):
   };
 }
 
-/** Executes one statement on a connection of its own. @returns the rows */
-export async function execute<Row extends object>(url: string, statement: string): Promise<Row[]> {
+/** Executes one statement on a connection of its own. @returns the rows, with big integers as numbers */
+export async function execute(url: string, statement: string): Promise<Record<string, unknown>[]> {
   const client = new pg.Client(url);
+  client.setTypeParser(pg.types.builtins.INT8, Number);
   await client.connect();
   try {
-    return (await client.query<Row>(statement)).rows;
+    return (await client.query<Record<string, unknown>>(statement)).rows;
   } finally {
     await client.end();
   }
