@@ -36,7 +36,7 @@ export async function openPostgres(url: string, onError: (error: Error) => void 
       { cause: error },
     );
   }
-  const pool = new Pool({
+  const pool: pg.Pool = new Pool({
     ...connection(url),
     Client,
     max: MAX_CONNECTIONS,

@@ -42,6 +42,9 @@ export function openStores(database: Settings['database'], log: Logger): Promise
 
 // A database's driver, Drizzle's included, is loaded only where it is used: it costs memory, and time at each start.
 
+/** The compiler knows of one engine, the one that the app's features are written for: see `Database`. */
+const asDatabase = (db: unknown) => db as Database;
+
 async function openOnSqlite(path: string, log: Logger): Promise<Stores> {
   const [{ openSqlite }, { sqliteStore }, { sqliteAudit }, { sqliteLimiters, purgeLimits }] = await Promise.all([
     import('../../db/sqlite.ts'),
@@ -53,7 +56,7 @@ async function openOnSqlite(path: string, log: Logger): Promise<Stores> {
   if (!statSync(path, { throwIfNoEntry: false })?.size) log.info(`Creating database at ${path}`);
   const database = openSqlite(path);
   return {
-    db: database.db,
+    db: asDatabase(database.db),
     store: sqliteStore(database),
     auditStore: sqliteAudit(database),
     durableLimiter: sqliteLimiters(database),
@@ -84,8 +87,7 @@ async function openOnPostgres(url: string, log: Logger): Promise<Stores> {
   /** This server, which hears its own notifications, too. */
   const self = randomUUID();
   return {
-    // See `Database`: the compiler knows of one engine, the one that the app's features are written for.
-    db: database.db as unknown as Database,
+    db: asDatabase(database.db),
     store: postgresStore(database),
     auditStore: postgresAudit(database),
     durableLimiter: postgresLimiters(database),

@@ -59,9 +59,9 @@ const contents = async () => (await database.db.execute('select * from sessions 
 function watch({ db: { $client: pool } }: PostgresDatabase, onQuery: (name?: string) => unknown): Disposable {
   const { query } = pool;
   Object.assign(pool, {
-    async query(config: { name?: string }, ...rest: never[]) {
-      await onQuery(config.name);
-      return query.call(pool, config as never, ...rest);
+    async query(...args: [{ name?: string }, unknown[]]) {
+      await onQuery(args[0].name);
+      return query.apply(pool, args as never);
     },
   });
   return { [Symbol.dispose]: () => void Object.assign(pool, { query }) };
