@@ -6,6 +6,7 @@ import { createApp } from '../app.ts';
 import { createHttpServer, serve } from '../http/server.ts';
 import type { Settings } from '../env.ts';
 import { createServices, type Services } from '../services.ts';
+import type { SqliteDatabase } from '../db/sqlite.ts';
 import { createWorldDatabase } from './databases.ts';
 import { execute } from './postgres.ts';
 
@@ -28,7 +29,8 @@ const testSettings: Omit<Settings, 'database'> = {
 export interface World extends AsyncDisposable {
   /** The origin of the server. */
   url: string;
-  services: Services;
+  /** On SQLite, `db.$client` is its driver, for tests that look into the database or break it, also in an app for PostgreSQL. */
+  services: Services & { db: { $client: SqliteDatabase['db']['$client'] } };
   /** Stands still unless advanced. In milliseconds since the epoch. */
   clock: { now: number; advance(ms: number): void };
   /** The lines logged so far. */
@@ -53,7 +55,7 @@ export async function testWorld(settings: Partial<Settings> = {}, lookIntervalMs
   const database = await createWorldDatabase();
   const all = { ...testSettings, database: database.settings, ...settings };
   const logger = pino({ level: all.logLevel }, { write: (line: string) => void log.push(line) });
-  const services = await createServices(all, logger, () => clock.now, lookIntervalMs);
+  const services = (await createServices(all, logger, () => clock.now, lookIntervalMs)) as World['services'];
   const server = createHttpServer();
   serve(
     server,
@@ -82,7 +84,7 @@ export async function testWorld(settings: Partial<Settings> = {}, lookIntervalMs
   };
 }
 
-function executeSqlite({ db }: Services, source: string): Record<string, unknown>[] {
+function executeSqlite({ db }: World['services'], source: string): Record<string, unknown>[] {
   const statement = db.$client.prepare<[], Record<string, unknown>>(source);
   if (statement.reader) return statement.all();
   statement.run();
