@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { install, startProcess } from './testing/process.ts';
+import { testDatabase } from './testing/test-database.ts';
 
 /** Beside what Node has built in. Today there are 556. */
 const MAX_MODULES = 600;
@@ -33,9 +34,10 @@ interface Printed {
   cache: string | undefined;
 }
 
-async function start(): Promise<Printed> {
+async function start(settings: Record<string, string> = {}): Promise<Printed> {
   using place = install();
   await using server = await startProcess(place, {
+    ...settings,
     NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(PRELOAD)}`,
   });
   return JSON.parse(/^\{"loaded".*$/m.exec(server.output())?.[0] ?? '{}') as Printed;
@@ -47,8 +49,17 @@ describe('a server that begins to listen', () => {
     expect(loaded.length).toBeLessThanOrEqual(MAX_MODULES);
     // If it is so few, they are no longer counted.
     expect(loaded.length).toBeGreaterThan(MAX_MODULES / 2);
-    const early = /node_modules\/(piscina|@zxcvbn-ts|pino-pretty|vite)\//;
+    const early =
+      /node_modules\/(piscina|@zxcvbn-ts|pino-pretty|vite|pg|pg-pool)\/|\/(node-postgres|pg-core)\/index\.js/;
     expect(loaded.filter((url) => early.test(url))).toEqual([]);
+  });
+
+  it('has loaded the driver of the database that it uses, and no other', async () => {
+    await using place = await testDatabase();
+    const { loaded } = await start({ DATABASE_URL: place.url });
+    expect(loaded.filter((url) => /node_modules\/pg\/lib\/index\.js/.test(url))).toHaveLength(1);
+    const others = /node_modules\/better-sqlite3\/|\/(better-sqlite3|sqlite-core)\/index\.js/;
+    expect(loaded.filter((url) => others.test(url))).toEqual([]);
   });
 
   it('has had every import inside drizzle-orm answered by the hook, which is asked first', async () => {
