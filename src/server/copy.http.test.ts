@@ -83,15 +83,15 @@ describe('copying SQLite to PostgreSQL', () => {
       { name: 'sessions', rows: 0 },
     ]);
     expect(await execute(target.url, 'select * from users')).toEqual([
-      { id: 'a', username: `it's`, email: 'é\\n"', password_hash: 'hash', created_at: '9007199254740991' },
+      { id: 'a', username: `it's`, email: 'é\\n"', password_hash: 'hash', created_at: 9_007_199_254_740_991 },
     ]);
     const [first, , last] = await execute(
       target.url,
       'select id, at, user_id from audit_events where id in (1, 2, 1201) order by id',
     );
     expect([first, last]).toEqual([
-      { id: '1', at: '1', user_id: null },
-      { id: '1201', at: '1201', user_id: null },
+      { id: 1, at: 1, user_id: null },
+      { id: 1201, at: 1201, user_id: null },
     ]);
   });
 
@@ -99,7 +99,7 @@ describe('copying SQLite to PostgreSQL', () => {
     fill(5, [4, 5]);
     await copy();
     const added = await execute(target.url, `insert into audit_events (at, type) values (0, 'login') returning id`);
-    expect(added).toEqual([{ id: '6' }]);
+    expect(added).toEqual([{ id: 6 }]);
   });
 
   it('refuses a target that has rows, and leaves it as it was', async () => {
