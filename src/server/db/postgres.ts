@@ -42,6 +42,8 @@ export async function openPostgres(url: string, onError: (error: Error) => void 
     max: MAX_CONNECTIONS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
     query_timeout: STATEMENT_TIMEOUT_MS,
+    // Or the rows of a server that disappears in the middle of a transaction stay locked for hours.
+    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
   });
   // Without a listener, such an error would end the process.
   pool.on('error', onError);
@@ -159,7 +161,7 @@ const translated = (error: unknown) =>
  * SQLSTATE classes and codes (https://www.postgresql.org/docs/current/errcodes-appendix.html): connection, credentials,
  * catalog, read-only, serialization and deadlock, resources, lock, canceled by a timeout, shutdown, system and damage.
  */
-const OUTAGE_STATES = /^(08|28|3D|25006|40|53|55P03|57|58|XX)/;
+const OUTAGE_STATES = /^(08|28|3D|25006|25P03|40|53|55P03|57|58|XX)/;
 /** Errors of the driver have no code. */
 const OUTAGE_MESSAGES =
   /^(Connection terminated|timeout expired|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed|Cannot use a pool after calling end)/;

@@ -90,14 +90,10 @@ describe('the statements of a verb', () => {
       ['session_and_user'],
     ],
     ['ending a session: one', () => store.endSession('session', 'revoked', later), [undefined]],
+    ['a login: one', () => store.createSession({ session: newSession({ id: 'next' }) }), [undefined]],
     [
-      'a login that replaces a session: one',
-      () => store.createSession({ session: newSession({ id: 'next' }), replacing: 'session' }),
-      [undefined],
-    ],
-    [
-      'a registration that replaces a session: one',
-      () => store.createAccount(bert(), { session: newSession({ id: 'next', userId: 'bert' }), replacing: 'session' }),
+      'a registration: one',
+      () => store.createAccount(bert(), { session: newSession({ id: 'next', userId: 'bert' }) }),
       [undefined],
     ],
   ])('%s', async (_name, verb, expected) => {

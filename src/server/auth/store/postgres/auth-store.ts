@@ -1,9 +1,21 @@
 import { and, eq, inArray, isNull, lt, sql } from 'drizzle-orm';
 import { isDatabaseUnavailable } from '../../../db/errors.ts';
 import { violatedConstraint, type PostgresDatabase } from '../../../db/postgres.ts';
-import { decideCall, decideRefresh, type EndReason } from '../../sessions/rotation.ts';
-import { PURGED, toUser, type AuthStore, type Ended, type Live, type NewSession } from '../auth-store.ts';
+import { decideCall, decideRefresh, type EndReason, type SessionRow } from '../../sessions/rotation.ts';
+import {
+  PURGED,
+  toUser,
+  type Account,
+  type AuthStore,
+  type Ended,
+  type Live,
+  type NewSession,
+  type SessionCreated,
+} from '../auth-store.ts';
 import { sessions, users } from './tables.postgres.ts';
+
+/** The database, or a transaction of it. */
+type Executor = Pick<PostgresDatabase['db'], 'insert' | 'update' | 'with' | '$with'>;
 
 /** What it means when a unique index is violated. */
 const TAKEN: Record<string, 'username_taken' | 'email_taken'> = {
@@ -70,24 +82,34 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
     return found && { session: found.session, user: toUser(found.user) };
   }
 
-  /** Ends the session unless it does not exist or had already ended. */
-  const ending = (id: string, endReason: EndReason, endedAt: number) =>
-    db
-      .update(sessions)
-      .set({ endedAt, endReason })
-      .where(and(eq(sessions.id, id), isNull(sessions.endedAt)))
-      .returning({ id: sessions.id });
-
-  async function endReused(id: string, now: number): Promise<Ended> {
-    return { kind: 'ended', reason: 'reused', byThisCall: (await ending(id, 'reused', now)).length > 0 };
+  /** @returns false where the session does not exist or had already ended */
+  async function end(executor: Executor, id: string, endReason: EndReason, endedAt: number): Promise<boolean> {
+    const live = and(eq(sessions.id, id), isNull(sessions.endedAt));
+    return (await executor.update(sessions).set({ endedAt, endReason }).where(live)).rowCount === 1;
   }
 
-  /** The parts of a statement that creates a session; the rows of `replaced` are those that it replaces. */
-  function beginning({ session, replacing }: NewSession) {
-    const started = db.$with('started').as(db.insert(sessions).values(session).returning({ id: sessions.id }));
-    // Without one to replace, it finds none.
-    const replaced = db.$with('replaced').as(ending(replacing ?? '', 'revoked', session.createdAt));
-    return { started, replaced };
+  async function endReused(id: string, now: number): Promise<Ended> {
+    return { kind: 'ended', reason: 'reused', byThisCall: await end(db, id, 'reused', now) };
+  }
+
+  /** Inserts a session, and its account where that is new, in one statement: the foreign key is checked at its end. */
+  async function insert(executor: Executor, session: SessionRow, account?: Account): Promise<void> {
+    if (account === undefined) return void (await executor.insert(sessions).values(session));
+    const created = executor.$with('created').as(executor.insert(users).values(account).returning({ id: users.id }));
+    await executor.with(created).insert(sessions).values(session);
+  }
+
+  async function begin({ session, replacing }: NewSession, account?: Account): Promise<SessionCreated> {
+    if (replacing === undefined) {
+      await insert(db, session, account);
+      return { kind: 'created', replaced: false };
+    }
+    // A transaction, because CockroachDB lets a statement write to a table only once.
+    return db.transaction(async (tx) => {
+      const replaced = await end(tx, replacing, 'revoked', session.createdAt);
+      await insert(tx, session, account);
+      return { kind: 'created', replaced };
+    });
   }
 
   async function taken(username: string, email: string) {
@@ -106,14 +128,9 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
   return {
     async createAccount(account, first) {
       try {
-        if (first === undefined) {
-          await db.insert(users).values(account);
-          return { kind: 'created', replaced: false };
-        }
-        const created = db.$with('created').as(db.insert(users).values(account).returning({ id: users.id }));
-        const { started, replaced } = beginning(first);
-        const rows = await db.with(created, started, replaced).select().from(replaced);
-        return { kind: 'created', replaced: rows.length > 0 };
+        if (first !== undefined) return await begin(first, account);
+        await db.insert(users).values(account);
+        return { kind: 'created', replaced: false };
       } catch (error) {
         const constraint = violatedConstraint(error);
         if (constraint === undefined) throw error;
@@ -135,11 +152,7 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
       await db.update(users).set({ passwordHash: to }).where(unchanged);
     },
 
-    async createSession(session) {
-      const { started, replaced } = beginning(session);
-      const rows = await db.with(started, replaced).select().from(replaced);
-      return { kind: 'created', replaced: rows.length > 0 };
-    },
+    createSession: (session) => begin(session),
 
     async redeem(claims, now, policy) {
       // Whenever the write finds that another server was faster, the row has got further, so this ends.
@@ -184,9 +197,7 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
       return { kind: 'authenticated', ...found };
     },
 
-    async endSession(id, reason, now) {
-      return (await ending(id, reason, now)).length > 0;
-    },
+    endSession: (id, reason, now) => end(db, id, reason, now),
 
     async purgeSessions(before, limit) {
       const idle = db.select({ id: sessions.id }).from(sessions).where(lt(sessions.issuedAt, before)).limit(limit);

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { bigint, boolean, index, integer, pgTable, text, uniqueIndex } from 'drizzle-orm/pg-core';
+import { bigint, bigserial, boolean, index, integer, pgTable, text, uniqueIndex } from 'drizzle-orm/pg-core';
 
 // The same tables as in ../sqlite/tables.sqlite.ts, which explains them; tables.test.ts holds them against each other.
 
@@ -57,8 +57,7 @@ export const rateLimits = pgTable(
 export const auditEvents = pgTable(
   'audit_events',
   {
-    // Not ALWAYS: db:copy brings the ids along.
-    id: bigint('id', { mode: 'number' }).primaryKey().generatedByDefaultAsIdentity(),
+    id: bigserial('id', { mode: 'number' }).primaryKey(),
     at: time('at').notNull(),
     type: text('type').notNull(),
     userId: text('user_id'),
