@@ -25,6 +25,7 @@ export default defineConfig({
           name: 'unit',
           include: ['{src,scripts}/**/*.test.{ts,tsx}'],
           exclude: ['**/*.http.test.ts'],
+          globalSetup: 'src/server/testing/postgres.global-setup.ts',
           // Only catches hung tests: none depends on the speed of the machine.
           testTimeout: 120_000,
         },
@@ -32,7 +33,28 @@ export default defineConfig({
       {
         extends: true,
         root: folder('.'),
-        test: { name: 'http', include: ['src/**/*.http.test.ts'], testTimeout: 120_000 },
+        test: {
+          name: 'http',
+          include: ['src/**/*.http.test.ts'],
+          globalSetup: 'src/server/testing/postgres.global-setup.ts',
+          testTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        root: folder('.'),
+        // What does not depend on the database, once more with another one.
+        test: {
+          name: 'http-postgres',
+          include: [
+            'src/server/attacks.http.test.ts',
+            'src/server/fuzz.http.test.ts',
+            'src/server/auth/**/*.http.test.ts',
+          ],
+          globalSetup: 'src/server/testing/postgres.global-setup.ts',
+          setupFiles: 'src/server/testing/worlds-on-postgres.ts',
+          testTimeout: 120_000,
+        },
       },
       {
         extends: true,
@@ -42,7 +64,7 @@ export default defineConfig({
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
           // Builds the client, so that tests never run against an old build.
-          globalSetup: 'e2e/support/global-setup.ts',
+          globalSetup: ['e2e/support/global-setup.ts', 'src/server/testing/postgres.global-setup.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,

@@ -3,7 +3,9 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Page } from 'playwright-core';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, inject, it } from 'vitest';
+import manifest from '../package.json' with { type: 'json' };
+import { createDatabase, execute } from '../src/server/testing/postgres.ts';
 import { lookAway } from './support/attention.ts';
 import { ada, register } from './support/people.ts';
 import { buildClient, copyOfTheProject, PROJECT, runPackage } from './support/project.ts';
@@ -13,17 +15,23 @@ import { visitor } from './support/visitor.ts';
 
 /** Follows the README's section: writes its files, applies its diffs, generates the migration. */
 async function followReadme(folder: string): Promise<void> {
-  const readme = await readFile(join(PROJECT, 'README.md'), 'utf8');
-  const section = /## Add your own procedure and page\n(.*?)\n## /s.exec(readme)?.[1] ?? '';
-  for (const [, path = '', content = ''] of section.matchAll(/```tsx?\n\/\/ (\S+)\n(.*?)```/gs)) {
+  await follow(folder, 'README.md', '## Add your own procedure and page');
+  await runPackage(folder, 'drizzle-kit/bin.cjs', 'generate');
+}
+
+/** Writes the files of a section and applies its diffs. @param heading as written, such as `## Commands` */
+async function follow(folder: string, document: string, heading: string): Promise<void> {
+  const text = await readFile(join(PROJECT, document), 'utf8');
+  const steps = text.split(`\n${heading}\n`)[1]?.split(/^##/m)[0];
+  if (steps === undefined) throw new Error(`${document} has no section ${heading}`);
+  for (const [, path = '', content = ''] of steps.matchAll(/```tsx?\n\/\/ (\S+)\n(.*?)```/gs)) {
     await mkdir(dirname(join(folder, path)), { recursive: true });
     await writeFile(join(folder, path), content);
   }
-  for (const [, change = ''] of section.matchAll(/```diff\n(.*?)```/gs)) {
+  for (const [, change = ''] of steps.matchAll(/```diff\n(.*?)```/gs)) {
     await writeFile(join(folder, 'change.diff'), change);
     await promisify(execFile)('git', ['apply', 'change.diff'], { cwd: folder });
   }
-  await runPackage(folder, 'drizzle-kit/bin.cjs', 'generate');
 }
 
 async function addNote(page: Page, text: string): Promise<void> {
@@ -109,5 +117,47 @@ describe('the README example', () => {
     await page.getByRole('button', { name: 'Add' }).click();
     await page.getByRole('listitem').filter({ hasText: 'sugar' }).waitFor();
     expect(await notesOn(page)).toEqual(['milk', 'bread', 'sugar']);
+  });
+
+  it('moves to PostgreSQL as docs/operations.md says, with its rows, and nobody is logged out', async () => {
+    await using project = await copyOfTheProject();
+    await followReadme(project.folder);
+    await buildClient(project.folder);
+    await using first = await startProduct({ project: project.folder });
+    await using browser = await visitor(first.url);
+    const page = await browser.tab();
+    await register(page, ada);
+    await page.goto('/notes');
+    await addNote(page, 'milk');
+    await page.getByRole('listitem').filter({ hasText: 'milk' }).waitFor();
+    // An open page would ask for the server while there is none.
+    await page.goto('about:blank');
+    expect(await first.stop()).toBe(0);
+
+    await follow(project.folder, 'docs/operations.md', '### Your own features on PostgreSQL');
+    await runPackage(project.folder, 'drizzle-kit/bin.cjs', 'generate', '--config', 'drizzle.config.postgres.ts');
+    await runPackage(project.folder, 'typescript/bin/tsc', '-p', '.');
+    await using database = await createDatabase(inject('postgresUrl'));
+    const [, ...copy] = manifest.scripts['db:copy'].split(' ');
+    await promisify(execFile)(
+      process.execPath,
+      [...copy, '--from', `file:${join(first.folder, 'data/latchkey.db')}`, '--to', database.url],
+      { cwd: project.folder, env: {} },
+    );
+
+    await using second = await startProduct({
+      settings: { PORT: String(first.port), DATABASE_URL: database.url },
+      folder: first.folder,
+      project: project.folder,
+    });
+    expect(second.url).toBe(first.url);
+    await page.goto('/notes');
+    await page.getByRole('listitem').filter({ hasText: 'milk' }).waitFor();
+    await addNote(page, 'bread');
+    await page.getByRole('listitem').filter({ hasText: 'bread' }).waitFor();
+    expect(await execute(database.url, 'select id, text from notes order by id')).toEqual([
+      { id: 1, text: 'milk' },
+      { id: 2, text: 'bread' },
+    ]);
   });
 });

@@ -6,7 +6,15 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 export const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
-const PARTS = ['src', 'drizzle', 'package.json', 'tsconfig.json', 'vite.config.ts', 'drizzle.config.ts'];
+const PARTS = [
+  'src',
+  'drizzle',
+  'package.json',
+  'tsconfig.json',
+  'vite.config.ts',
+  'drizzle.config.ts',
+  'drizzle.config.postgres.ts',
+];
 
 export interface ProjectCopy extends AsyncDisposable {
   folder: string;

@@ -134,13 +134,13 @@ async function run(
     exited,
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM');
-      const kill = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-      const code = await exited;
+      let isOverdue = false;
+      const kill = setTimeout(() => (isOverdue = child.kill('SIGKILL')), STOP_TIMEOUT_MS);
+      await exited;
       clearTimeout(kill);
       running.delete(child);
       if (given === undefined) await rm(folder, { recursive: true, force: true });
-      if (code === null && child.signalCode === 'SIGKILL')
-        throw new Error(`The server did not stop and was killed:\n${output}`);
+      if (isOverdue) throw new Error(`The server did not stop and was killed:\n${output}`);
     },
   };
 }

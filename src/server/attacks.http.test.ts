@@ -40,10 +40,7 @@ const refreshWith = (world: World, headers: string) =>
     `POST /trpc/auth.refresh HTTP/1.1\r\nHost: x\r\n${headers}Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}`,
   );
 
-const count = (world: World, table: 'sessions' | 'users' | 'audit_events') =>
-  (world.services.db.$client.prepare(`select count(*) as n from ${table}`).get() as { n: number }).n;
-
-const sessionRows = (world: World) => world.services.db.$client.prepare('select * from sessions order by id').all();
+const sessionRows = (world: World) => world.sql('select * from sessions order by id');
 
 describe('a token signed with our secret', () => {
   it('is accepted for its own purpose only', async () => {
@@ -92,14 +89,14 @@ describe('a token signed with our secret', () => {
     const [own, other] = [world.client(), world.client()];
     await own.register();
     await other.register();
-    const before = sessionRows(world);
+    const before = await sessionRows(world);
     const { gat: __, ...claims } = forged(own, other) as { gat: number };
     const thief = world.client();
     thief.accessToken = forge('at+jwt', forged(own, other), ACCESS);
     thief.cookie = forge('rt+jwt', claims, REFRESH);
     for (const answer of [await thief.query('auth.me'), await thief.mutate('auth.refresh')])
       expect([answer.failure?.code, answer.setCookie]).toEqual(['session_ended', undefined]);
-    expect(sessionRows(world)).toEqual(before);
+    expect(await sessionRows(world)).toEqual(before);
   });
 
   it.each<Record<string, unknown>>([
@@ -190,13 +187,13 @@ describe('the origin check', () => {
         ...(origin === undefined ? [] : [`Origin: ${origin === own ? 'http://x' : origin}\r\n`]),
         ...(site === undefined ? [] : [`Sec-Fetch-Site: ${site}\r\n`]),
       ].join('');
-      const before = sessionRows(world);
+      const before = await sessionRows(world);
       const anonymous = await refreshWith(world, headers);
       expect([origin, anonymous.status]).toEqual([origin, allowed ? 401 : 403]);
       const known = await refreshWith(world, `${headers}Cookie: __Host-refreshToken=${client.cookie}\r\n`);
       const rotated = known.head.includes('Set-Cookie');
       expect([origin, known.status, rotated]).toEqual([origin, allowed ? 200 : 403, allowed]);
-      expect(allowed || isDeepStrictEqual(sessionRows(world), before)).toBe(true);
+      expect(allowed || isDeepStrictEqual(await sessionRows(world), before)).toBe(true);
     }
   });
 
@@ -205,7 +202,7 @@ describe('the origin check', () => {
     await using world = await testWorld();
     for (let index = 0; index < 20; index += 1)
       await world.client().mutate('auth.logout', undefined, { headers: { origin: `https://evil-${index}.test` } });
-    expect(count(world, 'audit_events')).toBe(1);
+    expect(await world.sql('select type from audit_events')).toHaveLength(1);
   });
 });
 

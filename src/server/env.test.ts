@@ -24,7 +24,15 @@ function complaintFor(env: Record<string, string | undefined>): string {
 /** Invalid values for every setting. */
 const wrong: Record<string, string[]> = {
   PORT: ['-1', '65536', '80.5', '0x50', '3000 ', 'eighty', '1e3'],
-  DATABASE_URL: ['postgres://localhost/app', './data/app.db', 'file:', 'file:app.db?mode=ro', 'mysql://x'],
+  DATABASE_URL: [
+    'postgres://localhost',
+    'postgres:',
+    'pg://localhost/app',
+    './data/app.db',
+    'file:',
+    'file:app.db?mode=ro',
+    'mysql://x',
+  ],
   ACCESS_TOKEN_EXPIRY: ['15', '0s', '900', '0.5s', '15 m', '15M', '-1m', '1w', '500ms', '401d', '9999999999s', 'm'],
   REFRESH_TOKEN_EXPIRY: ['7', '7 days', 'Infinity'],
   SESSION_MAX_AGE: ['30', 'forever'],
@@ -77,6 +85,8 @@ describe('readSettings', () => {
     [{ DATABASE_URL: 'file:/var/lib/app.db' }, { database: { kind: 'sqlite', path: '/var/lib/app.db' } }],
     [{ DATABASE_URL: 'file:///var/lib/app.db' }, { database: { kind: 'sqlite', path: '/var/lib/app.db' } }],
     [{ DATABASE_URL: 'file::memory:' }, { database: { kind: 'sqlite', path: ':memory:' } }],
+    [{ DATABASE_URL: 'postgres://a:b@db/app' }, { database: { kind: 'postgres', url: 'postgres://a:b@db/app' } }],
+    [{ DATABASE_URL: 'postgresql://db:1/app' }, { database: { kind: 'postgres', url: 'postgresql://db:1/app' } }],
     [{ ACCESS_TOKEN_EXPIRY: '1s' }, { accessTokenLifetimeMs: 1_000 }],
     [{ ACCESS_TOKEN_EXPIRY: '90s' }, { accessTokenLifetimeMs: 90_000 }],
     [{ REFRESH_TOKEN_EXPIRY: '12h' }, { refreshTokenLifetimeMs: 12 * 3_600_000 }],

@@ -58,7 +58,11 @@ const secrets = z
 const databaseUrl = z.string().transform((text, ctx) => {
   const path = /^file:(?:\/\/(?=\/))?([^?#]+)$/.exec(text)?.[1];
   if (path !== undefined) return { kind: 'sqlite' as const, path };
-  ctx.addIssue('must be file:PATH, like file:./data/latchkey.db (SQLite is the only supported database)');
+  const url = /^postgres(ql)?:/.test(text) ? URL.parse(text) : null;
+  if (url !== null && url.pathname.length > 1) return { kind: 'postgres' as const, url: text };
+  ctx.addIssue(
+    'must be file:PATH, like file:./data/latchkey.db, or for PostgreSQL postgres://USER:PASSWORD@HOST:PORT/DATABASE',
+  );
   return z.NEVER;
 });
 
@@ -101,7 +105,8 @@ const schema = z
 export interface Settings {
   readonly production: boolean;
   readonly port: number;
-  readonly database: { kind: 'sqlite'; path: string };
+  /** `path` of a file, or `:memory:`. `url` with the password: never log it. */
+  readonly database: { kind: 'sqlite'; path: string } | { kind: 'postgres'; url: string };
   /** The first signs, all verify. */
   readonly accessSecrets: readonly string[];
   readonly refreshSecrets: readonly string[];
@@ -166,6 +171,18 @@ export function readSettings(options: {
     passwordMinLength: settings.PASSWORD_MIN_LENGTH,
     logLevel: settings.LOG_LEVEL,
   };
+}
+
+/**
+ * Reads where a database is, for scripts, which need no secrets.
+ * @param url of the database; that of the settings if undefined
+ * @param name what the message calls it
+ * @throws StartupError if it is invalid
+ */
+export function readDatabase(url = process.env.DATABASE_URL, name = 'DATABASE_URL'): Settings['database'] {
+  const parsed = schema.shape.DATABASE_URL.safeParse(url === '' ? undefined : url);
+  if (parsed.success) return parsed.data;
+  throw invalidSettings(parsed.error.issues.map(({ message }) => `  ${name} ${message}`));
 }
 
 const invalidSettings = (lines: string[]) =>

@@ -30,11 +30,11 @@ try {
 async function run(settings: Settings): Promise<void> {
   await using opened = new AsyncDisposableStack();
   const log = await createLog(settings);
-  if (settings.production && settings.database.path === ':memory:')
+  if (settings.production && settings.database.kind === 'sqlite' && settings.database.path === ':memory:')
     log.warn(
       'The database is in memory and will be lost when the server stops. To keep it, set DATABASE_URL to a file.',
     );
-  const services = opened.use(createServices(settings, log));
+  const services = opened.use(await createServices(settings, log));
   const server = createHttpServer();
   const page = settings.production ? builtPage() : await developmentPage(server);
   opened.defer(() => page.close());

@@ -9,7 +9,7 @@ const PEOPLE = ['ada', 'grace', 'linus'];
 // Adds accounts to the development database. Running it again changes nothing.
 loadEnvFile();
 const settings = readSettings({ production: false, fallback: developmentSecrets() });
-await using services = createServices(settings, await createLog(settings));
+await using services = await createServices(settings, await createLog(settings));
 for (const username of PEOPLE) {
   const result = await services.accounts.create({ username, email: `${username}@example.com`, password: PASSWORD });
   const outcome = result.kind === 'failed' ? result.failure.code : 'created';

@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { createAccounts } from './auth/accounts.ts';
 import { createAudit } from './auth/audit.ts';
 import { createDevices } from './auth/limits/known-devices.ts';
@@ -7,13 +6,10 @@ import { createPasswords } from './auth/passwords/hash.ts';
 import { purge } from './auth/purge.ts';
 import { tokenCookie } from './auth/sessions/cookies.ts';
 import { reuseIntervalFor } from './auth/sessions/rotation.ts';
-import { createNotifications, publishing } from './auth/sessions/notifications.ts';
+import { createNotifications, publishing, type Notifications } from './auth/sessions/notifications.ts';
 import { createSessions } from './auth/sessions/sessions.ts';
 import { createTokens } from './auth/sessions/tokens.ts';
-import { sqliteAudit } from './auth/store/sqlite/audit.ts';
-import { sqliteStore } from './auth/store/sqlite/auth-store.ts';
-import { purgeLimits, sqliteLimiters } from './auth/store/sqlite/limits.ts';
-import { openSqlite } from './db/sqlite.ts';
+import { openStores } from './auth/store/open.ts';
 import type { Settings } from './env.ts';
 import type { Logger } from './log.ts';
 
@@ -21,7 +17,7 @@ import type { Logger } from './log.ts';
 const LOOK_INTERVAL_MS = 10_000;
 const AUDIT_RETENTION_MS = 90 * 24 * 60 * 60_000;
 
-export type Services = ReturnType<typeof createServices>;
+export type Services = Awaited<ReturnType<typeof createServices>>;
 
 /**
  * Everything that procedures work with, created once per server.
@@ -29,21 +25,26 @@ export type Services = ReturnType<typeof createServices>;
  * @param lookIntervalMs how often at least a stream of session events looks for changes by other processes
  * @throws StartupError if the database cannot be opened
  */
-export function createServices(
+export async function createServices(
   settings: Settings,
   log: Logger,
   clock: () => number = Date.now,
   lookIntervalMs = LOOK_INTERVAL_MS,
 ) {
-  const { path } = settings.database;
-  // So that a mistyped path does not go unnoticed.
-  if (!statSync(path, { throwIfNoEntry: false })?.size) log.info(`Creating database at ${path}`);
-  const database = openSqlite(path);
-  const notifications = createNotifications(lookIntervalMs);
-  const store = publishing(sqliteStore(database), notifications);
-  const durableLimiter = sqliteLimiters(database);
-  const auditStore = sqliteAudit(database);
-  const deleteOverLimits = purgeLimits(database);
+  const stores = await openStores(settings.database, log);
+  const { auditStore, durableLimiter } = stores;
+  const ownStreams = createNotifications(lookIntervalMs);
+  const notifications: Notifications = {
+    ...ownStreams,
+    publish(change) {
+      ownStreams.publish(change);
+      stores.tellOthers(change);
+    },
+  };
+  await stores.onSessionChange((change) =>
+    change === undefined ? ownStreams.publishEverything() : ownStreams.publish(change),
+  );
+  const store = publishing(stores.store, notifications);
   const tokens = createTokens(settings);
   const passwords = createPasswords({
     cost: settings.bcryptCost,
@@ -67,7 +68,7 @@ export function createServices(
     log,
     clock,
     /** Drizzle, for a feature's own tables. Always `await` its queries: PostgreSQL's are promises, and SQLite's need not be. */
-    db: database.db,
+    db: stores.db,
     accounts: createAccounts({ store, passwords, passwordMinLength: settings.passwordMinLength, clock }),
     sessions,
     /** A feature that changes a user by itself publishes it here, so that their pages show it at once. */
@@ -83,13 +84,18 @@ export function createServices(
     limiter: createLimiters(durableLimiter),
     audit: createAudit({ write: auditStore.write, log, clock }),
 
-    /** Deletes expired sessions, audit events and counters. @returns the number of rows deleted */
+    /**
+     * Deletes expired sessions, audit events and counters.
+     * @returns the number of rows deleted: none where another server is at it
+     */
     async purge(): Promise<number> {
-      return (
-        (await sessions.purge()) +
-        (await purge((limit) => auditStore.purge(clock() - AUDIT_RETENTION_MS, limit))) +
-        (await purge((limit) => deleteOverLimits(clock(), limit)))
+      const deleted = await stores.exclusively(
+        async () =>
+          (await sessions.purge()) +
+          (await purge((limit) => auditStore.purge(clock() - AUDIT_RETENTION_MS, limit))) +
+          (await purge((limit) => stores.purgeLimits(clock(), limit))),
       );
+      return deleted ?? 0;
     },
 
     /** Whether to send requests here: the database answers, and the server is not draining. */
@@ -113,7 +119,7 @@ export function createServices(
 
     async [Symbol.asyncDispose](): Promise<void> {
       await passwords.close();
-      database.close();
+      await stores.close();
     },
   };
 }

@@ -2,6 +2,7 @@ import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { install, startProcess, type Installation } from './testing/process.ts';
+import { testDatabase } from './testing/test-database.ts';
 
 /** Besides built-in modules. Currently 556. */
 const MAX_MODULES = 600;
@@ -39,8 +40,9 @@ interface Printed {
   stack: string;
 }
 
-async function start(place: Installation): Promise<Printed> {
+async function start(place: Installation, settings: Record<string, string> = {}): Promise<Printed> {
   await using server = await startProcess(place, {
+    ...settings,
     NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(PRELOAD)}`,
   });
   // What has been compiled is kept when the process exits by itself.
@@ -56,8 +58,18 @@ describe('a server that starts listening', () => {
     expect(loaded.length).toBeLessThanOrEqual(MAX_MODULES);
     // Any fewer, and the counting is broken.
     expect(loaded.length).toBeGreaterThan(MAX_MODULES / 2);
-    const early = /node_modules\/(piscina|@zxcvbn-ts|pino-pretty|vite)\//;
+    const early =
+      /node_modules\/(piscina|@zxcvbn-ts|pino-pretty|vite|pg|pg-pool)\/|\/(node-postgres|pg-core)\/index\.js/;
     expect(loaded.filter((url) => early.test(url))).toEqual([]);
+  });
+
+  it('has loaded only the driver of the database in use', async () => {
+    await using database = await testDatabase();
+    using place = install();
+    const { loaded } = await start(place, { DATABASE_URL: database.url });
+    expect(loaded.filter((url) => /node_modules\/pg\/lib\/index\.js/.test(url))).toHaveLength(1);
+    const others = /node_modules\/better-sqlite3\/|\/(better-sqlite3|sqlite-core)\/index\.js/;
+    expect(loaded.filter((url) => others.test(url))).toEqual([]);
   });
 
   it('has resolved every import inside drizzle-orm with the hook, which runs first', async () => {

@@ -24,9 +24,8 @@ vi.mock('../router.ts', async () => {
   return { appRouter: router({ auth: authRouter, codes: codesRouter }) };
 });
 
-const rows = (world: World, sql: string) => world.services.db.$client.prepare(sql).all();
-const auditTypes = (world: World) =>
-  rows(world, 'select type from audit_events order by id').map((row) => (row as { type: string }).type);
+const auditTypes = async (world: World) =>
+  (await world.sql('select type from audit_events order by id')).map(({ type }) => type);
 
 describe("a feature's own sign-in", () => {
   it('gets the session, cookies, replaced session, audit and known device from signIn', async () => {
@@ -39,10 +38,10 @@ describe("a feature's own sign-in", () => {
     const cookies = answer.headers.getSetCookie().map((cookie) => cookie.split('=', 1)[0]);
     expect(cookies).toEqual(['__Host-refreshToken', '__Host-device']);
     expect((await client.query('auth.me')).data).toEqual(user);
-    expect(rows(world, `select end_reason as reason from sessions where id = '${session.id}'`)).toEqual([
+    expect(await world.sql(`select end_reason as reason from sessions where id = '${session.id}'`)).toEqual([
       { reason: 'revoked' },
     ]);
-    expect(auditTypes(world)).toEqual(['registered', 'signed_in', 'ended']);
+    expect(await auditTypes(world)).toEqual(['registered', 'signed_in', 'ended']);
   });
 
   it('creates an account together with its first session', async () => {
@@ -54,7 +53,7 @@ describe("a feature's own sign-in", () => {
     expect((await client.query('auth.me')).status).toBe(200);
     const again = await world.client().mutate('codes.redeem', { code: 'invitation' });
     expect([again.status, again.failure, again.setCookie]).toEqual([409, { code: 'username_taken' }, undefined]);
-    expect(auditTypes(world)).toEqual(['registered']);
+    expect(await auditTypes(world)).toEqual(['registered']);
   });
 
   it('reports and records a failed proof', async () => {
@@ -63,7 +62,7 @@ describe("a feature's own sign-in", () => {
     proofs.set('wrong', { kind: 'failed', failure, email: 'ada@example.com' } satisfies Proof);
     const answer = await world.client().mutate('codes.redeem', { code: 'wrong' });
     expect([answer.status, answer.failure, answer.headers.getSetCookie()]).toEqual([401, failure, []]);
-    expect(rows(world, 'select type, detail from audit_events')).toEqual([
+    expect(await world.sql('select type, detail from audit_events')).toEqual([
       { type: 'sign_in_failed', detail: expect.stringMatching(/^[\w-]{43}$/) },
     ]);
   });
@@ -74,8 +73,8 @@ describe("a feature's own sign-in", () => {
     const attempt = () => world.client().mutate('codes.redeem', { code: 'wrong' });
     for (let count = 0; count < ATTEMPTS; count += 1) expect((await attempt()).status).toBe(401);
     expect((await attempt()).failure).toEqual({ code: 'rate_limited', retryAfter: 60 });
-    expect(rows(world, `select points from rate_limits where key like 'feature:codes:%'`)).toHaveLength(1);
-    expect(auditTypes(world).filter((type) => type === 'limited')).toHaveLength(1);
+    expect(await world.sql(`select points from rate_limits where key like 'feature:codes:%'`)).toHaveLength(1);
+    expect((await auditTypes(world)).filter((type) => type === 'limited')).toHaveLength(1);
   });
 
   it('is refused in a batch with other calls', async () => {
@@ -96,7 +95,7 @@ describe('the client address', () => {
         { username: 'ada', email: 'ada@example.com', password },
         { headers: { 'x-forwarded-for': '::ffff:192.0.2.7' } },
       );
-    expect(rows(world, 'select ip from sessions union all select ip from audit_events')).toEqual([
+    expect(await world.sql('select ip from sessions union all select ip from audit_events')).toEqual([
       { ip: '192.0.2.7' },
       { ip: '192.0.2.7' },
     ]);

@@ -1,4 +1,7 @@
-/** The database cannot be used right now: it is locked, full, read-only or gone. The statement has changed nothing. */
+/**
+ * The database cannot be used right now: it is locked, full, read-only or gone. The statement has changed nothing, or, where
+ * the connection to PostgreSQL broke before the answer came, perhaps everything that it should.
+ */
 export class DatabaseUnavailable extends Error {
   override name = 'DatabaseUnavailable';
 }

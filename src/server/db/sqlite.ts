@@ -18,9 +18,9 @@ const MIN_SQLITE_VERSION = '3.51.3';
 export type SqliteDatabase = ReturnType<typeof openSqlite>;
 
 /**
- * Opens a database: creates it where there is none, verifies it and its settings, and applies the migrations.
+ * Opens a database: creates it where there never was one, verifies it and its settings, and applies the migrations.
  * @param path of the file, or `:memory:`
- * @throws StartupError where the file is not a database, is damaged, or cannot be written
+ * @throws StartupError where the file is not a database, is damaged, cannot be written, or has disappeared
  */
 export function openSqlite(path: string) {
   try {
@@ -33,6 +33,7 @@ export function openSqlite(path: string) {
 
 function open(path: string) {
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true });
+  refuseToReplace(path);
   const client = new Database(path, { timeout: MIGRATION_TIMEOUT_MS });
   try {
     client.pragma('journal_mode = WAL');
@@ -44,7 +45,11 @@ function open(path: string) {
     const db = drizzle(client);
     migrateExclusively(path, () => migrate(db, { migrationsFolder: MIGRATIONS }));
     client.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
-    translateErrors(client);
+    const checkFile = fileCheck(path);
+    let durable = true;
+    translateErrors(client, () => {
+      if (durable) checkFile();
+    });
     return {
       /** Every query through it throws DatabaseUnavailable where the database is to blame. */
       db,
@@ -55,15 +60,17 @@ function open(path: string) {
        */
       withoutFsync<Result>(run: () => Result): Result {
         client.pragma('synchronous = NORMAL');
+        durable = false;
         try {
           return run();
         } finally {
+          durable = true;
           client.pragma('synchronous = FULL');
         }
       },
 
       /** @throws DatabaseUnavailable where the file is no longer the one that was opened */
-      checkFile: fileCheck(path),
+      checkFile,
 
       close: () => void client.close(),
     };
@@ -87,18 +94,37 @@ function verify(client: Database.Database, path: string): void {
 }
 
 /**
+ * Another database next to this one, for what cannot be kept in it: a lock, and the fact that this one has existed, for which
+ * the file is no longer empty.
+ */
+const companionOf = (path: string) => `${path}-migrating`;
+
+/**
  * Drizzle's migrator takes no lock, so two instances that start together would apply a migration twice. It opens its own
- * transaction, so the lock has to be in another file: an empty database next to this one.
+ * transaction, so the lock has to be in another file.
  */
 function migrateExclusively(path: string, run: () => void): void {
   if (path === ':memory:') return run();
-  const lock = new Database(`${path}-migrating`, { timeout: MIGRATION_TIMEOUT_MS });
+  const companion = new Database(companionOf(path), { timeout: MIGRATION_TIMEOUT_MS });
   try {
-    lock.exec('BEGIN EXCLUSIVE');
+    companion.exec('BEGIN EXCLUSIVE');
     run();
+    if (companion.pragma('user_version', { simple: true }) === 0) companion.exec('PRAGMA user_version = 1; COMMIT');
   } finally {
-    lock.close();
+    companion.close();
   }
+}
+
+const isEmpty = (path: string) => !statSync(path, { throwIfNoEntry: false })?.size;
+
+/** An empty database in the place of one that was lost would look like the loss of every account, and take in new ones. */
+function refuseToReplace(path: string): void {
+  const companion = companionOf(path);
+  // In this order: a server that is creating the database has filled it before the companion.
+  if (path === ':memory:' || isEmpty(companion) || !isEmpty(path)) return;
+  throw new Error(
+    `it was here before, and is gone. Restore a backup, or delete ${companion} to start with an empty one`,
+  );
 }
 
 /** SQLite keeps working on a file that was deleted or replaced, and what it commits from then on is lost. */
@@ -112,8 +138,11 @@ function fileCheck(path: string): () => void {
   };
 }
 
-/** Makes the driver throw DatabaseUnavailable, so that nobody else needs to know SQLite's codes. */
-function translateErrors(client: Database.Database): void {
+/**
+ * Makes the driver throw DatabaseUnavailable, so that nobody else needs to know SQLite's codes.
+ * @param beforeWrite may throw it as well
+ */
+function translateErrors(client: Database.Database, beforeWrite: () => void): void {
   const translated =
     <Args extends unknown[], Result>(run: (...args: Args) => Result) =>
     (...args: Args): Result => {
@@ -129,12 +158,13 @@ function translateErrors(client: Database.Database): void {
     pragma: translated(client.pragma.bind(client)),
     prepare: translated((source: string) => {
       const statement = prepare.call(client, source);
+      const guarded = <Args extends unknown[], Result>(run: (...args: Args) => Result) =>
+        translated((...args: Args): Result => {
+          if (!statement.readonly) beforeWrite();
+          return run.call(statement, ...args);
+        });
       const { run, get, all } = statement;
-      return Object.assign(statement, {
-        run: translated(run.bind(statement)),
-        get: translated(get.bind(statement)),
-        all: translated(all.bind(statement)),
-      });
+      return Object.assign(statement, { run: guarded(run), get: guarded(get), all: guarded(all) });
     }),
     // A transaction also fails at its own BEGIN and COMMIT.
     transaction: translated((run: (...args: unknown[]) => unknown) => {

@@ -6,12 +6,14 @@ import { createApp } from '../app.ts';
 import { createHttpServer, serve } from '../http/server.ts';
 import type { Settings } from '../env.ts';
 import { createServices, type Services } from '../services.ts';
+import type { SqliteDatabase } from '../db/sqlite.ts';
+import { createWorldDatabase } from './databases.ts';
+import { execute } from './postgres.ts';
 
 /** Production settings, but for the cost of a hash. Durations in milliseconds. */
-const testSettings: Settings = {
+const testSettings: Omit<Settings, 'database'> = {
   production: true,
   port: 0,
-  database: { kind: 'sqlite', path: ':memory:' },
   accessSecrets: ['access secret of the tests, 32 bytes or more'],
   refreshSecrets: ['refresh secret of the tests, 32 bytes or more'],
   accessTokenLifetimeMs: 15 * 60_000,
@@ -27,11 +29,14 @@ const testSettings: Settings = {
 export interface World extends AsyncDisposable {
   /** The origin of the server. */
   url: string;
-  services: Services;
+  /** On SQLite, `db.$client` is its driver, for tests that look into the database or break it, also in an app for PostgreSQL. */
+  services: Services & { db: { $client: SqliteDatabase['db']['$client'] } };
   /** Stands still unless advanced. In milliseconds since the epoch. */
   clock: { now: number; advance(ms: number): void };
   /** The lines logged so far. */
   log: string[];
+  /** Executes a statement that both databases understand, beside the server. @returns the rows, if it has any */
+  sql(statement: string): Promise<Record<string, unknown>[]>;
   client(): TestClient;
 }
 
@@ -47,9 +52,10 @@ export async function testWorld(settings: Partial<Settings> = {}, lookIntervalMs
     },
   };
   const log: string[] = [];
-  const all = { ...testSettings, ...settings };
+  const database = await createWorldDatabase();
+  const all = { ...testSettings, database: database.settings, ...settings };
   const logger = pino({ level: all.logLevel }, { write: (line: string) => void log.push(line) });
-  const services = createServices(all, logger, () => clock.now, lookIntervalMs);
+  const services = (await createServices(all, logger, () => clock.now, lookIntervalMs)) as World['services'];
   const server = createHttpServer();
   serve(
     server,
@@ -64,6 +70,8 @@ export async function testWorld(settings: Partial<Settings> = {}, lookIntervalMs
     services,
     clock,
     log,
+    sql: async (statement) =>
+      all.database.kind === 'sqlite' ? executeSqlite(services, statement) : execute(all.database.url, statement),
     client: () => testClient(url, `${all.production ? '__Host-' : ''}refreshToken`),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
@@ -71,8 +79,16 @@ export async function testWorld(settings: Partial<Settings> = {}, lookIntervalMs
         server.close(resolve);
       });
       await services[Symbol.asyncDispose]();
+      await database[Symbol.asyncDispose]();
     },
   };
+}
+
+function executeSqlite({ db }: World['services'], source: string): Record<string, unknown>[] {
+  const statement = db.$client.prepare<[], Record<string, unknown>>(source);
+  if (statement.reader) return statement.all();
+  statement.run();
+  return [];
 }
 
 interface Answer {

@@ -48,8 +48,7 @@ function listen(world: World, accessToken: string | undefined, lastEventId?: str
   };
 }
 
-const rename = (world: World, username: string) =>
-  world.services.db.$client.prepare('update users set username = ?').run(username);
+const rename = (world: World, username: string) => world.sql(`update users set username = '${username}'`);
 
 /** Streams that poll so rarely learn of changes only through notifications. */
 const NEVER_LOOK_MS = 24 * 60 * 60_000;
@@ -73,7 +72,7 @@ describe('sessionEvents', () => {
     const { accessToken } = await world.client().register('ada');
     using stream = listen(world, accessToken);
     expect(await stream.next()).toMatchObject({ username: 'ada' });
-    rename(world, 'lovelace');
+    await rename(world, 'lovelace');
     expect(await stream.next()).toMatchObject({ username: 'lovelace' });
   });
 
@@ -82,12 +81,12 @@ describe('sessionEvents', () => {
     const { accessToken } = await world.client().register('ada');
     using first = listen(world, accessToken);
     const { id } = (await first.next()) as { id: string };
-    rename(world, 'lovelace');
+    await rename(world, 'lovelace');
     using second = listen(world, accessToken, id);
     expect(await second.next()).toMatchObject({ username: 'lovelace' });
-    rename(world, 'ada');
+    await rename(world, 'ada');
     using third = listen(world, accessToken, id);
-    rename(world, 'countess');
+    await rename(world, 'countess');
     expect(await third.next()).toMatchObject({ username: 'countess' });
   });
 
@@ -101,7 +100,7 @@ describe('sessionEvents', () => {
     using stream = listen(world, accessToken);
     await stream.next();
     if (how === 'logging out') await client.mutate('auth.logout');
-    else world.services.db.$client.exec("update sessions set ended_at = 1, end_reason = 'reused'");
+    else await world.sql("update sessions set ended_at = 1, end_reason = 'reused'");
     expect(await stream.next()).toEqual({ failure: { code: 'session_ended', reason } });
   });
 
@@ -212,7 +211,7 @@ describe('a notification', () => {
       [{ userId: user.id }, 'lovelace'],
       [{ sessionId: session.id }, 'countess'],
     ] as const) {
-      rename(world, name);
+      await rename(world, name);
       notifications.publish(change);
       expect(await stream.next()).toMatchObject({ username: name });
     }

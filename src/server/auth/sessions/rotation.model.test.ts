@@ -3,11 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TestDatabase } from '../../testing/postgres.ts';
+import { testDatabase } from '../../testing/test-database.ts';
 import {
   HOUR,
   liveThrough,
   MINUTE,
   openModelDatabase,
+  openModelPostgres,
   policy,
   steal,
   replayTokens,
@@ -93,27 +96,27 @@ describe('an honest person', { timeout: TIMEOUT_MS }, () => {
     honestHistories('sessionChanges', 'powerCuts'));
 });
 
-describe('a stolen token', { timeout: TIMEOUT_MS }, () => {
-  it('ends the session when a later generation was first used more than the reuse interval ago', () => {
-    const step: fc.Arbitrary<HostileStep> = fc.oneof(
-      { weight: 1, arbitrary: wait },
-      { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('refresh', 'refresh', 'call'), pick, server }) },
-    );
-    const steps = fc.array(step, { minLength: 1, maxLength: 30, size: 'max' });
-    return holds(fc.asyncProperty(skews, steps, (skews, steps) => replayTokens(db, { skews }, steps)));
-  });
+const hostileStep: fc.Arbitrary<HostileStep> = fc.oneof(
+  { weight: 1, arbitrary: wait },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('refresh', 'refresh', 'call'), pick, server }) },
+);
+const hostileSteps = fc.array(hostileStep, { minLength: 1, maxLength: 30, size: 'max' });
 
-  it('does not let both the thief and the owner continue', () => {
-    const who = fc.constantFrom('owner' as const, 'thief' as const);
-    const step: fc.Arbitrary<TheftStep> = fc.oneof(
-      { weight: 3, arbitrary: wait },
-      { weight: 1, arbitrary: fc.constant({ do: 'steal' }) },
-      { weight: 5, arbitrary: fc.record({ do: fc.constant('refresh'), who, server, lost: fc.boolean() }) },
-      { weight: 3, arbitrary: fc.record({ do: fc.constant('call'), who, server }) },
-    );
-    const steps = fc.array(step, { minLength: 1, maxLength: 30, size: 'max' });
-    return holds(fc.asyncProperty(skews, steps, (skews, steps) => steal(db, { skews }, steps)));
-  });
+const who = fc.constantFrom('owner' as const, 'thief' as const);
+const theftStep: fc.Arbitrary<TheftStep> = fc.oneof(
+  { weight: 3, arbitrary: wait },
+  { weight: 1, arbitrary: fc.constant({ do: 'steal' }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('refresh'), who, server, lost: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('call'), who, server }) },
+);
+const theftSteps = fc.array(theftStep, { minLength: 1, maxLength: 30, size: 'max' });
+
+describe('a stolen token', { timeout: TIMEOUT_MS }, () => {
+  it('ends the session when a later generation was first used more than the reuse interval ago', () =>
+    holds(fc.asyncProperty(skews, hostileSteps, (skews, steps) => replayTokens(db, { skews }, steps))));
+
+  it('does not let both the thief and the owner continue', () =>
+    holds(fc.asyncProperty(skews, theftSteps, (skews, steps) => steal(db, { skews }, steps))));
 });
 
 describe('the database', () => {
@@ -121,35 +124,83 @@ describe('the database', () => {
     holds(
       fc.asyncProperty(skews, histories('sessionChanges'), async (skews, events) => {
         const { checkDatabase } = await liveThrough(db, { skews }, events);
-        checkDatabase();
+        await checkDatabase();
       }),
       RUNS / 10,
     ),
   );
 });
 
-describe('two servers on one database', () => {
+describe('two servers on SQLite', () => {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-model-'));
   let shared: ModelDatabase;
   beforeAll(async () => {
     const file = join(folder, 'model.db');
     shared = await openModelDatabase([file, file]);
   });
-  afterAll(() => {
-    shared.close();
+  afterAll(async () => {
+    await shared.close();
     rmSync(folder, { recursive: true });
   });
 
-  it('behave like one server', { timeout: TIMEOUT_MS }, () =>
-    holds(
-      fc.asyncProperty(histories('sessionChanges', 'purges'), async (events) => {
-        const { history } = await liveThrough(shared, {}, events);
-        expect(history).toEqual((await liveThrough(db, {}, events)).history);
-      }),
-      RUNS / 10,
-    ),
-  );
+  it('behave like one server', { timeout: TIMEOUT_MS }, () => behavesLikeOneServer(() => shared));
 });
+
+describe('two servers on PostgreSQL', { timeout: TIMEOUT_MS }, () => {
+  let place: TestDatabase;
+  let shared: ModelDatabase;
+  beforeAll(async () => {
+    place = await testDatabase();
+    shared = await openModelPostgres(place.url);
+  });
+  afterAll(async () => {
+    await shared.close();
+    await place[Symbol.asyncDispose]();
+  });
+
+  it('behave like one server on SQLite', () => behavesLikeOneServer(() => shared));
+
+  it('never log an honest person out, whatever their clocks and the network do', () =>
+    holds(
+      fc.asyncProperty(
+        skews,
+        histories('purges'),
+        async (skews, events) => void (await liveThrough(shared, { skews }, events)),
+      ),
+      RUNS / 2,
+    ));
+
+  it('leave no usable token after logging out, and no part of one in the database', () =>
+    holds(
+      fc.asyncProperty(skews, histories('sessionChanges'), async (skews, events) => {
+        const { checkDatabase } = await liveThrough(shared, { skews }, events);
+        await checkDatabase();
+      }),
+      RUNS / 2,
+    ));
+
+  it('end the session when a later generation was first used more than the reuse interval ago', () =>
+    holds(
+      fc.asyncProperty(skews, hostileSteps, (skews, steps) => replayTokens(shared, { skews }, steps)),
+      RUNS / 2,
+    ));
+
+  it('do not let both the thief and the owner continue', () =>
+    holds(
+      fc.asyncProperty(skews, theftSteps, (skews, steps) => steal(shared, { skews }, steps)),
+      RUNS / 2,
+    ));
+});
+
+function behavesLikeOneServer(shared: () => ModelDatabase) {
+  return holds(
+    fc.asyncProperty(histories('sessionChanges', 'purges'), async (events) => {
+      const { history } = await liveThrough(shared(), {}, events);
+      expect(history).toEqual((await liveThrough(db, {}, events)).history);
+    }),
+    RUNS / 10,
+  );
+}
 
 describe('the reuse interval', () => {
   // The longest honest distance between two tokens of one generation: the first is issued at once, by the server whose clock

@@ -49,7 +49,8 @@ export type AuthenticatedSession = Ended | ({ kind: 'authenticated' } & Live);
  * What accounts and sessions need from a database. Each verb is one atomic step. The rules are in sessions/rotation.ts;
  * a store applies them. Times are milliseconds since the epoch.
  *
- * A verb rejects with DatabaseUnavailable (db/errors.ts) where the database cannot execute it, and then has changed nothing.
+ * A verb rejects with an error that is DatabaseUnavailable (db/errors.ts) where the database cannot execute it. It has then
+ * changed nothing, unless the connection to PostgreSQL broke before the answer came: calling it again does no harm.
  * Verbs marked "Durable" have reached the disk when they resolve. A power cut may undo the others, which is harmless: a
  * signed token proves its own rotation.
  */

@@ -1,8 +1,10 @@
+import { openPostgres } from '../../../db/postgres.ts';
 import { openSqlite, type SqliteDatabase } from '../../../db/sqlite.ts';
 import { reuseIntervalFor, type Policy } from '../rotation.ts';
 import { createSessions, type Sessions } from '../sessions.ts';
+import { postgresStore } from '../../store/postgres/auth-store.ts';
 import { sqliteStore } from '../../store/sqlite/auth-store.ts';
-import { toUser, type Account } from '../../store/auth-store.ts';
+import { toUser, type Account, type AuthStore } from '../../store/auth-store.ts';
 import { createTokens } from '../tokens.ts';
 
 /*
@@ -121,7 +123,21 @@ function withPowerCuts(database: SqliteDatabase) {
 }
 
 /** A database with one account, which one world after another uses. */
-export async function openModelDatabase(paths: readonly [string, ...string[]]) {
+export interface ModelDatabase {
+  /** One for each server. */
+  stores: AuthStore[];
+  /** A power cut: undoes up to `back` of the last writes that were not synced. */
+  cut(back: number): void;
+  /** Deletes the sessions. */
+  clear(): Promise<void>;
+  /** Everything in it. */
+  serialize(): Promise<Buffer>;
+  countSessions(): Promise<number>;
+  generationOf(sid: string): Promise<number | undefined>;
+  close(): Promise<void>;
+}
+
+export async function openModelDatabase(paths: readonly [string, ...string[]]): Promise<ModelDatabase> {
   const databases = paths.map((path) => {
     const opened = openSqlite(path);
     return { opened, ...withPowerCuts(opened) };
@@ -132,17 +148,41 @@ export async function openModelDatabase(paths: readonly [string, ...string[]]) {
   return {
     stores,
     cut: (back: number) => databases[0]!.cut(back),
-    clear: () => databases[0]!.clear(),
-    serialize: () => databases[0]!.opened.db.$client.serialize(),
-    countSessions: () =>
+    clear: async () => databases[0]!.clear(),
+    serialize: async () => databases[0]!.opened.db.$client.serialize(),
+    countSessions: async () =>
       databases[0]!.opened.db.$client.prepare('select count(*) from sessions').pluck().get() as number,
-    generationOf: (sid: string) => generation.get(sid) as number | undefined,
-    close() {
+    generationOf: async (sid) => generation.get(sid) as number | undefined,
+    async close() {
       for (const { opened } of databases) opened.close();
     },
   };
 }
-export type ModelDatabase = Awaited<ReturnType<typeof openModelDatabase>>;
+
+/** Two servers on PostgreSQL, which loses nothing in a power cut. */
+export async function openModelPostgres(url: string): Promise<ModelDatabase> {
+  const databases = [await openPostgres(url), await openPostgres(url)];
+  const stores = databases.map((database) => postgresStore(database));
+  await stores[0]!.createAccount(account);
+  const { $client: pool } = databases[0]!.db;
+  return {
+    stores,
+    cut() {},
+    clear: async () => void (await pool.query('delete from sessions')),
+    async serialize() {
+      const { rows } = await pool.query('select * from users left join sessions on user_id = users.id');
+      return Buffer.from(JSON.stringify(rows));
+    },
+    countSessions: async () => (await pool.query('select id from sessions')).rows.length,
+    async generationOf(sid) {
+      const { rows } = await pool.query<{ generation: number }>('select generation from sessions where id = $1', [sid]);
+      return rows[0]?.generation;
+    },
+    async close() {
+      for (const { close } of databases) await close();
+    },
+  };
+}
 
 /** The result of an exchange with a server. */
 export type Outcome =
@@ -157,8 +197,11 @@ export interface Circumstances {
 }
 
 /** Two servers on one database, with a simulated clock. */
-function createWorld(db: ModelDatabase, { skews = [0, 0], reuseIntervalMs = policy.reuseIntervalMs }: Circumstances) {
-  db.clear();
+async function createWorld(
+  db: ModelDatabase,
+  { skews = [0, 0], reuseIntervalMs = policy.reuseIntervalMs }: Circumstances,
+) {
+  await db.clear();
   const time = { now: START };
   const tokens = createTokens({ ...secrets, accessTokenLifetimeMs });
   const clocks = skews.map((skew) => () => time.now + skew);
@@ -285,14 +328,14 @@ function createWorld(db: ModelDatabase, { skews = [0, 0], reuseIntervalMs = poli
     },
 
     /** Invariant 4. */
-    checkDatabase(): void {
-      const bytes = db.serialize();
+    async checkDatabase(): Promise<void> {
+      const bytes = await db.serialize();
       for (const token of [...issued.refresh, ...issued.access])
         for (const part of token.split('.'))
           if (bytes.includes(part)) fail(`The database contains part of a token: ${part}`);
       for (const secret of [...secrets.accessSecrets, ...secrets.refreshSecrets])
         if (bytes.includes(secret)) fail('The database contains a secret.');
-      if (db.countSessions() > sessions.length) fail('There are more rows than sessions.');
+      if ((await db.countSessions()) > sessions.length) fail('There are more rows than sessions.');
     },
   };
 }
@@ -346,8 +389,8 @@ export async function liveThrough(
   db: ModelDatabase,
   circumstances: Circumstances,
   events: readonly Event[],
-): Promise<{ history: unknown[]; checkDatabase: () => void }> {
-  const world = createWorld(db, circumstances);
+): Promise<{ history: unknown[]; checkDatabase: () => Promise<void> }> {
+  const world = await createWorld(db, circumstances);
   const { time, fail, log, ended } = world;
   const first = await world.start(0, undefined);
   let jar = first.cookie;
@@ -487,7 +530,7 @@ export async function replayTokens(
   circumstances: Circumstances & { skews: readonly [number, number] },
   steps: readonly HostileStep[],
 ): Promise<void> {
-  const world = createWorld(db, circumstances);
+  const world = await createWorld(db, circumstances);
   const { time, fail, issued } = world;
   await world.start(0, undefined);
   const firstUsed = new Map<number, number>();
@@ -532,7 +575,7 @@ export async function steal(
   circumstances: Circumstances & { skews: readonly [number, number] },
   steps: readonly TheftStep[],
 ): Promise<void> {
-  const world = createWorld(db, circumstances);
+  const world = await createWorld(db, circumstances);
   const { time, fail, log } = world;
   const first = await world.start(0, undefined);
   const apart = policy.reuseIntervalMs + Math.abs(circumstances.skews[0] - circumstances.skews[1]) + 1;
@@ -549,9 +592,9 @@ export async function steal(
   let stolen = false;
 
   /** Whether this use confirms a generation that they fetched themselves and that is still current. */
-  function confirms(who: Party, token: string): boolean {
+  async function confirms(who: Party, token: string): Promise<boolean> {
     const { sid, gen } = claimsOf(token);
-    return parties[who].fetched.has(gen) && world.currentGeneration(sid) === gen;
+    return parties[who].fetched.has(gen) && (await world.currentGeneration(sid)) === gen;
   }
 
   for (const step of steps) {
@@ -575,7 +618,7 @@ export async function steal(
       party.refreshedAt = time.now;
     }
     const inTime = claimsOf(token).exp > world.clock(step.server);
-    const confirmed = confirms(step.who, token);
+    const confirmed = await confirms(step.who, token);
     log(step.who);
     const outcome = await world[step.do](step.server, token);
     if (outcome.kind === 'failed') {

@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto';
+import { statSync } from 'node:fs';
+import type { Database } from '../../db/database.ts';
+import type { Settings } from '../../env.ts';
+import type { Logger } from '../../log.ts';
+import type { StoredAuditEvent } from '../audit.ts';
+import type { DurableLimiter } from '../limits/throttle.ts';
+import type { Change } from '../sessions/notifications.ts';
+import type { AuthStore } from './auth-store.ts';
+
+export interface AuditStore {
+  write(event: StoredAuditEvent): Promise<void>;
+  /** Deletes at most `limit` events with `at` before `before`. @returns the number of rows deleted */
+  purge(before: number, limit: number): Promise<number>;
+}
+
+/** What keeps the data of the kernel, on whichever database. */
+export interface Stores {
+  /** For a feature's own queries. */
+  db: Database;
+  store: AuthStore;
+  auditStore: AuditStore;
+  durableLimiter: DurableLimiter;
+  /** Deletes at most `limit` counters that expired before `now`. @returns the number of rows deleted */
+  purgeLimits(now: number, limit: number): Promise<number>;
+  /** Runs something on one server at a time. @returns undefined where another server is at it */
+  exclusively<Result>(run: () => Promise<Result>): Promise<Result | undefined>;
+  /** Tells the other servers of a change, if it can: one that is not told finds out by itself, later. */
+  tellOthers(change: Change): void;
+  /**
+   * Listens to what other servers tell.
+   * @param listener called without a change where anything may have changed
+   */
+  onSessionChange(listener: (change?: Change) => void): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** @throws StartupError if the database cannot be opened */
+export function openStores(database: Settings['database'], log: Logger): Promise<Stores> {
+  return database.kind === 'sqlite' ? openOnSqlite(database.path, log) : openOnPostgres(database.url, log);
+}
+
+// A database's driver, Drizzle's included, is loaded only where it is used: it costs memory, and time at each start.
+
+/** The compiler knows of one engine, the one that the app's features are written for: see `Database`. */
+const asDatabase = (db: unknown) => db as Database;
+
+async function openOnSqlite(path: string, log: Logger): Promise<Stores> {
+  const [{ openSqlite }, { sqliteStore }, { sqliteAudit }, { sqliteLimiters, purgeLimits }] = await Promise.all([
+    import('../../db/sqlite.ts'),
+    import('./sqlite/auth-store.ts'),
+    import('./sqlite/audit.ts'),
+    import('./sqlite/limits.ts'),
+  ]);
+  // So that a mistyped path does not go unnoticed.
+  if (!statSync(path, { throwIfNoEntry: false })?.size) log.info(`Creating database at ${path}`);
+  const database = openSqlite(path);
+  return {
+    db: asDatabase(database.db),
+    store: sqliteStore(database),
+    auditStore: sqliteAudit(database),
+    durableLimiter: sqliteLimiters(database),
+    purgeLimits: purgeLimits(database),
+    // Servers that share a file find each other's changes when they look.
+    exclusively: (run) => run(),
+    tellOthers() {},
+    async onSessionChange() {},
+    close: async () => database.close(),
+  };
+}
+
+/** The channel of LISTEN and NOTIFY. */
+const CHANNEL = 'latchkey';
+
+async function openOnPostgres(url: string, log: Logger): Promise<Stores> {
+  const [{ openPostgres }, { listen }, { postgresStore }, { postgresAudit }, { postgresLimiters, purgeLimits }] =
+    await Promise.all([
+      import('../../db/postgres.ts'),
+      import('../../db/postgres-listen.ts'),
+      import('./postgres/auth-store.ts'),
+      import('./postgres/audit.ts'),
+      import('./postgres/limits.ts'),
+    ]);
+  const database = await openPostgres(url, (error) => log.warn({ err: error }, 'A database connection broke'));
+  const { $client: pool } = database.db;
+  const closers: (() => void)[] = [];
+  /** This server, which hears its own notifications, too. */
+  const self = randomUUID();
+  return {
+    db: asDatabase(database.db),
+    store: postgresStore(database),
+    auditStore: postgresAudit(database),
+    durableLimiter: postgresLimiters(database),
+    purgeLimits: purgeLimits(database),
+    exclusively: database.exclusively,
+    tellOthers(change) {
+      // Not in the transaction of the change: commits that notify wait for each other, and CockroachDB cannot notify.
+      pool
+        .query({
+          name: 'notify',
+          text: 'select pg_notify($1, $2)',
+          values: [CHANNEL, JSON.stringify({ from: self, change })],
+        })
+        .catch((error: unknown) => log.debug({ err: error }, 'Could not notify the other servers'));
+    },
+    async onSessionChange(listener) {
+      const onMessage = (payload: string) => {
+        const { from, change } = JSON.parse(payload) as { from: string; change: Change };
+        if (from !== self) listener(change);
+      };
+      closers.push(await listen(url, CHANNEL, onMessage, () => listener()));
+    },
+    async close() {
+      for (const close of closers) close();
+      await database.close();
+    },
+  };
+}

@@ -1,0 +1,70 @@
+import { sql } from 'drizzle-orm';
+import { bigint, bigserial, boolean, index, integer, pgTable, text, uniqueIndex } from 'drizzle-orm/pg-core';
+
+// The same tables as in ../sqlite/tables.sqlite.ts, which explains them; tables.test.ts holds them against each other.
+
+/** Times are milliseconds since the epoch, by the servers' clock. */
+const time = (name: string) => bigint(name, { mode: 'number' });
+
+export const users = pgTable(
+  'users',
+  {
+    id: text('id').primaryKey(),
+    username: text('username').notNull(),
+    email: text('email').notNull(),
+    passwordHash: text('password_hash').notNull(),
+    createdAt: time('created_at').notNull(),
+  },
+  (table) => [
+    // The collation, because lower() of a Turkish database turns I into ı.
+    uniqueIndex('users_username_unique').on(sql`lower(${table.username} collate "C")`),
+    uniqueIndex('users_email_unique').on(table.email),
+  ],
+);
+
+export const sessions = pgTable(
+  'sessions',
+  {
+    id: text('id').primaryKey(),
+    userId: text('user_id')
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    generation: integer('generation').notNull(),
+    issuedAt: time('issued_at').notNull(),
+    confirmed: boolean('confirmed').notNull(),
+    previousIssuedAt: time('previous_issued_at'),
+    createdAt: time('created_at').notNull(),
+    lastSeenAt: time('last_seen_at').notNull(),
+    expiresAt: time('expires_at').notNull(),
+    endedAt: time('ended_at'),
+    endReason: text('end_reason', { enum: ['revoked', 'reused'] }),
+    userAgent: text('user_agent'),
+    ip: text('ip'),
+  },
+  (table) => [index('sessions_issued_at').on(table.issuedAt), index('sessions_user_id').on(table.userId)],
+);
+
+export const rateLimits = pgTable(
+  'rate_limits',
+  {
+    key: text('key').primaryKey(),
+    points: integer('points').notNull().default(0),
+    expire: time('expire'),
+  },
+  (table) => [index('rate_limits_expire').on(table.expire)],
+);
+
+export const auditEvents = pgTable(
+  'audit_events',
+  {
+    id: bigserial('id', { mode: 'number' }).primaryKey(),
+    at: time('at').notNull(),
+    type: text('type').notNull(),
+    userId: text('user_id'),
+    sessionId: text('session_id'),
+    ip: text('ip'),
+    userAgent: text('user_agent'),
+    detail: text('detail'),
+  },
+  (table) => [index('audit_events_at').on(table.at), index('audit_events_user_id').on(table.userId)],
+);

