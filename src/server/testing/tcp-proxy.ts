@@ -6,8 +6,6 @@ const READY_FOR_QUERY = Buffer.from('Z\0\0\0\x05', 'latin1');
 
 export interface TcpProxy extends AsyncDisposable {
   port: number;
-  /** Number of connections open. */
-  connections(): number;
   /** Cuts every connection, and each new one at once. */
   cut(): void;
   /** Becomes a black hole: connections stay open and new ones are accepted, but no byte passes. */
@@ -17,19 +15,23 @@ export interface TcpProxy extends AsyncDisposable {
    * is passed on. A prepared statement is sent with its text once, and then with its name only.
    */
   loseAnswersTo(pattern: RegExp): void;
-  /** Works again; passes the bytes held by `stall` first. */
-  pass(): void;
+  /**
+   * Works again; passes the bytes held by `stall` first.
+   * @param port where new connections lead from now on
+   */
+  pass(port?: number): void;
 }
 
 /** A proxy on a free port in front of the PostgreSQL server at `port` of this machine, which breaks as networks do. */
 export async function tcpProxy(port: number): Promise<TcpProxy> {
+  let target = port;
   const open = new Set<Socket>();
   let mode: 'pass' | 'stall' | 'cut' = 'pass';
   let lost: RegExp | undefined;
 
   const server = createServer((client) => {
     if (mode === 'cut') return void client.resetAndDestroy();
-    const upstream = connect(port, '127.0.0.1');
+    const upstream = connect(target, '127.0.0.1');
     let isLost = false;
     const pair = [client, upstream];
     for (const socket of pair) {
@@ -54,7 +56,6 @@ export async function tcpProxy(port: number): Promise<TcpProxy> {
 
   return {
     port: (server.address() as AddressInfo).port,
-    connections: () => open.size / 2,
     cut() {
       mode = 'cut';
       for (const socket of open) socket.destroy();
@@ -66,7 +67,8 @@ export async function tcpProxy(port: number): Promise<TcpProxy> {
     loseAnswersTo(pattern) {
       lost = pattern;
     },
-    pass() {
+    pass(port = target) {
+      target = port;
       mode = 'pass';
       lost = undefined;
       for (const socket of open) socket.resume();
