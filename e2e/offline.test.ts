@@ -16,8 +16,10 @@ async function keepPages({ context }: Visitor, { url }: RunningServer): Promise<
   await context.route(pages, async (route) => {
     const kept = await fetch(route.request().url(), { headers: { accept: route.request().headers().accept ?? '*/*' } });
     const body = Buffer.from(await kept.arrayBuffer());
-    // As when the page was loaded with the cookie.
-    const headers = { ...Object.fromEntries(kept.headers), 'server-timing': 'session' };
+    const headers = Object.fromEntries(kept.headers);
+    const hasCookie = (await context.cookies()).some(({ name }) => name.endsWith('refreshToken'));
+    // As the server would, had the browser reached it with its cookie.
+    if (hasCookie) headers['server-timing'] = 'session';
     await route.fulfill({ status: kept.status, headers, body });
   });
 }

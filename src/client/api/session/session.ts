@@ -358,7 +358,12 @@ export function createSession<TUser extends Person>(options: SessionOptions<TUse
 
   async function boot(): Promise<void> {
     const marker = tabs.marker();
-    const isGuest = marker ? marker.state !== 'active' : options.refreshOnFirstVisit === false && tabs.canRemember();
+    const hasCookie = options.refreshOnFirstVisit;
+    const isGuest =
+      marker === undefined
+        ? hasCookie === false && tabs.canRemember()
+        : // With a cookie, somebody may have signed in since without this code: after a redirect by the server, say.
+          marker.state === 'logout-pending' || (marker.state === 'ended' && hasCookie !== true);
     if (!isGuest) return void (await startRefresh());
     if (marker?.state === 'logout-pending') logout.remember(marker);
     void logout.send();

@@ -42,6 +42,22 @@ describe('start', () => {
     expect(logout).not.toHaveBeenCalled();
   });
 
+  it('asks all the same if the app knows that there is a cookie', async () => {
+    const browser = returning(fakeBrowser(), { state: 'ended' });
+    const { session } = openTab({ browser, refreshOnFirstVisit: true, answers: [granted({ sid: 's2', name: 'bob' })] });
+    await session.start();
+    expect(session.state).toMatchObject({ status: 'signed-in', user: person('bob') });
+  });
+
+  it('does not ask with the cookie of a logout that the server has yet to hear of', async () => {
+    const browser = returning(fakeBrowser(), { state: 'logout-pending' });
+    const { session, refresh, logout } = openTab({ browser, refreshOnFirstVisit: true });
+    await session.start();
+    expect(session.state).toEqual({ status: 'signed-out' });
+    expect(refresh).not.toHaveBeenCalled();
+    expect(logout).toHaveBeenCalledTimes(1);
+  });
+
   const deny = () => {
     throw new Error('denied');
   };

@@ -15,7 +15,10 @@ export interface SessionOptions<TUser extends Person = Person> {
   proactive?: false | Lead;
   /** The pause after a failed refresh; doubles with each failure. */
   cooldown?: { baseMs: number; maxMs: number };
-  /** False spares guests a refused request, if the app can tell that there is no cookie. Default: true. */
+  /**
+   * False spares guests a refused request, if the app can tell that there is no cookie; true says that there is one, even
+   * if the session that this browser was in has ended. By default the server is asked, unless that session has ended.
+   */
   refreshOnFirstVisit?: boolean;
   environment?: Partial<SessionEnvironment>;
   /** Tells why a refresh or a sign-out happened; for logs. */
