@@ -70,6 +70,20 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
+      {
+        extends: true,
+        root: folder('.'),
+        // The stories in which it matters that any server can answer any call.
+        test: {
+          name: 'e2e-two-servers',
+          include: ['e2e/{signing-in,redirects,dashboard,tabs}.test.ts'],
+          setupFiles: 'e2e/support/two-servers.ts',
+          globalSetup: ['e2e/support/global-setup.ts', 'src/server/testing/postgres.global-setup.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
     ],
   },
 });
