@@ -53,18 +53,18 @@ export const secrets = {
 
 const cheap = { BCRYPT_COST: '10' };
 
-function startOne({ settings, ...where }: Options = {}): Promise<RunningServer> {
+function startOne({ settings, ...where }: Options): Promise<RunningServer> {
   const all = { PORT: '0', ...secrets, ...cheap, ...settings };
   return listening(run(manifest.scripts.start, all, where));
 }
 
-let start = startOne;
+let start: (options: Options) => Promise<RunningServer> = startOne;
 
-export const startProduct = (options?: Options): Promise<RunningServer> => start(options);
+export const startProduct = (options: Options = {}): Promise<RunningServer> => start(options);
 
 /** Makes `startProduct` start something else than one server on SQLite. @param other is given what starts one server */
 export function startProductAs(other: (one: typeof startOne, options: Options) => Promise<RunningServer>): void {
-  start = (options = {}) => other(startOne, options);
+  start = (options) => other(startOne, options);
 }
 
 export function startDevelopment({ settings, ...where }: Options = {}): Promise<RunningServer> {
