@@ -99,7 +99,8 @@ describe('a frozen tab', () => {
       await sendLogin(first, grace);
       await seesDashboardOf(first, grace);
       await thaw(second);
-      await second.getByText(ada.email).waitFor({ state: 'detached' });
+      // Before it becomes visible.
+      await seesDashboardOf(second, grace);
       expect(await tracesOf(second, ada)).toEqual([]);
       await lookAt(second);
       await seesDashboardOf(second, grace);

@@ -52,6 +52,8 @@ describe('a logout', () => {
     const cookie = `__Host-refreshToken=${await refreshTokenOf(browser.context)}`;
     const refresh = await call(server, 'auth.refresh', { headers: { cookie } });
     expect(await refresh.json()).toMatchObject({ error: { data: { failure: { reason: 'revoked' } } } });
+    // The server says that a cookie came along, so the page asks, and is refused.
+    browser.expectFault(/401.*auth\.refresh/);
     for (const tab of [page, other]) {
       await tab.reload();
       await seesLogin(tab);

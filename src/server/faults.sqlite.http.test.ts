@@ -144,3 +144,20 @@ describe('a start without the database that was there before', () => {
     expect(third.url).toBeDefined();
   });
 });
+
+describe('a stream', () => {
+  it('ends as overloaded when the database is gone', async () => {
+    await using world = await testWorld();
+    const { accessToken } = await world.client().register();
+    // Without the client of tRPC, which would not report this failure but reconnect.
+    const { body } = await fetch(`${world.url}/trpc/auth.sessionEvents`, {
+      headers: { accept: 'text/event-stream', authorization: `Bearer ${accessToken}` },
+    });
+    let text = '';
+    for await (const chunk of body!.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      if (text.includes('"user"')) world.services.db.$client.close();
+    }
+    expect(text).toContain('"failure":{"code":"overloaded","retryAfter":1}');
+  });
+});
