@@ -132,7 +132,7 @@ describe('a page in the back/forward cache', () => {
     await seesDashboardOf(first, grace);
     // Once thawed it is replaced immediately, before `pageshow`.
     await thaw(second);
-    await second.getByText(ada.email).waitFor({ state: 'detached' });
+    await seesDashboardOf(second, grace);
     expect(await tracesOf(second, ada)).toEqual([]);
     await lookAt(second);
     await seesDashboardOf(second, grace);
