@@ -3,10 +3,32 @@ CREATE TABLE "audit_events" (
 	"at" bigint NOT NULL,
 	"type" text NOT NULL,
 	"user_id" text,
+	"actor_id" text,
 	"session_id" text,
 	"ip" text,
 	"user_agent" text,
 	"detail" text
+);
+--> statement-breakpoint
+CREATE TABLE "links" (
+	"id" text PRIMARY KEY NOT NULL,
+	"purpose" text NOT NULL,
+	"user_id" text NOT NULL,
+	"data" jsonb NOT NULL,
+	"created_at" bigint NOT NULL,
+	"expires_at" bigint NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE "outbox" (
+	"id" text PRIMARY KEY NOT NULL,
+	"user_id" text,
+	"recipient" text NOT NULL,
+	"template" text NOT NULL,
+	"data" jsonb NOT NULL,
+	"link_id" text,
+	"created_at" bigint NOT NULL,
+	"attempts" integer NOT NULL,
+	"next_attempt_at" bigint NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE "rate_limits" (
@@ -24,6 +46,8 @@ CREATE TABLE "sessions" (
 	"previous_issued_at" bigint,
 	"created_at" bigint NOT NULL,
 	"last_seen_at" bigint NOT NULL,
+	"authenticated_at" bigint NOT NULL,
+	"remember" boolean NOT NULL,
 	"expires_at" bigint NOT NULL,
 	"ended_at" bigint,
 	"end_reason" text,
@@ -35,13 +59,21 @@ CREATE TABLE "users" (
 	"id" text PRIMARY KEY NOT NULL,
 	"username" text NOT NULL,
 	"email" text NOT NULL,
+	"email_verified_at" bigint,
 	"password_hash" text NOT NULL,
+	"password_changed_at" bigint NOT NULL,
+	"role" text NOT NULL,
+	"disabled_at" bigint,
 	"created_at" bigint NOT NULL
 );
 --> statement-breakpoint
-ALTER TABLE "sessions" ADD CONSTRAINT "sessions_user_id_users_id_fk" FOREIGN KEY ("user_id") REFERENCES "public"."users"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "links" ADD CONSTRAINT "links_user_id_users_id_fk" FOREIGN KEY ("user_id") REFERENCES "public"."users"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "audit_events_at" ON "audit_events" USING btree ("at");--> statement-breakpoint
 CREATE INDEX "audit_events_user_id" ON "audit_events" USING btree ("user_id");--> statement-breakpoint
+CREATE UNIQUE INDEX "links_user_purpose_unique" ON "links" USING btree ("user_id","purpose");--> statement-breakpoint
+CREATE INDEX "links_expires_at" ON "links" USING btree ("expires_at");--> statement-breakpoint
+CREATE INDEX "outbox_next_attempt_at" ON "outbox" USING btree ("next_attempt_at");--> statement-breakpoint
+CREATE INDEX "outbox_user_id" ON "outbox" USING btree ("user_id");--> statement-breakpoint
 CREATE INDEX "rate_limits_expire" ON "rate_limits" USING btree ("expire");--> statement-breakpoint
 CREATE INDEX "sessions_issued_at" ON "sessions" USING btree ("issued_at");--> statement-breakpoint
 CREATE INDEX "sessions_user_id" ON "sessions" USING btree ("user_id");--> statement-breakpoint

@@ -73,6 +73,21 @@ const origin = z.string().transform((text, ctx) => {
   return z.NEVER;
 });
 
+const mailUrl = z.string().transform((text, ctx) => {
+  const url = URL.parse(text);
+  if (url !== null && /^smtps?:$/.test(url.protocol) && url.hostname !== '') return text;
+  ctx.addIssue('must be smtp://USER:PASSWORD@HOST:PORT, or smtps:// for TLS from the start');
+  return z.NEVER;
+});
+
+/** `Name <address>` or an address (RFC 5322, section 3.4). */
+const mailbox = z.string().transform((text, ctx) => {
+  const address = /^[^<>]*<([^<>]+)>$/.exec(text)?.[1] ?? text;
+  if (z.email().safeParse(address).success && !/[\r\n]/.test(text)) return text;
+  ctx.addIssue('must be an address like noreply@example.com, or Latchkey <noreply@example.com>');
+  return z.NEVER;
+});
+
 const schema = z
   .object({
     PORT: wholeNumber(0, 65_535).prefault('3000'),
@@ -83,6 +98,10 @@ const schema = z
     REFRESH_TOKEN_EXPIRY: durationMs.prefault('7d'),
     SESSION_MAX_AGE: durationMs.prefault('30d'),
     CLIENT_URL: origin.optional(),
+    APP_URL: origin.optional(),
+    MAIL_URL: mailUrl.optional(),
+    MAIL_FROM: mailbox.optional(),
+    REGISTRATION_REVEALS_EMAIL: z.stringbool({ error: 'must be true or false' }).prefault('true'),
     TRUST_PROXY: wholeNumber(0, 10).prefault('0'),
     BCRYPT_COST: wholeNumber(10, 20).prefault('12'),
     PASSWORD_MIN_LENGTH: wholeNumber(PASSWORD_MIN_LENGTH, 64).prefault(String(PASSWORD_MIN_LENGTH)),
@@ -114,6 +133,12 @@ export interface Settings {
   readonly refreshTokenLifetimeMs: number;
   /** Absolute: rotation does not extend it. */
   readonly sessionMaxAgeMs: number;
+  /** The public origin of the app, for links in mail. */
+  readonly appUrl: string | undefined;
+  /** Undefined: no mail is sent. `mailbox`: kept in memory and shown at /dev/mail. `url` with the password: never log it. */
+  readonly mail: { kind: 'smtp'; url: string; from: string } | { kind: 'mailbox' } | undefined;
+  /** Whether registering says that there is an account with an email. */
+  readonly registrationRevealsEmail: boolean;
   /** The origin of a client that is not served by this server. */
   readonly clientUrl: string | undefined;
   /** Number of proxies in front, whose `X-Forwarded-*` headers are trusted. */
@@ -156,6 +181,8 @@ export function readSettings(options: {
     throw invalidSettings([
       '  CLIENT_URL must begin with https:// in production: over plain HTTP, browsers drop the cookie and anyone on the network can read the traffic',
     ]);
+  const missing = missingForMail(settings, production);
+  if (missing.length > 0) throw invalidSettings(missing);
   return {
     production,
     port: settings.PORT,
@@ -165,12 +192,40 @@ export function readSettings(options: {
     accessTokenLifetimeMs: settings.ACCESS_TOKEN_EXPIRY,
     refreshTokenLifetimeMs: settings.REFRESH_TOKEN_EXPIRY,
     sessionMaxAgeMs: settings.SESSION_MAX_AGE,
+    appUrl: settings.APP_URL ?? (production ? undefined : `http://localhost:${settings.PORT}`),
+    mail: mailSettings(settings, production),
+    registrationRevealsEmail: settings.REGISTRATION_REVEALS_EMAIL,
     clientUrl: settings.CLIENT_URL,
     trustProxy: settings.TRUST_PROXY,
     bcryptCost: settings.BCRYPT_COST,
     passwordMinLength: settings.PASSWORD_MIN_LENGTH,
     logLevel: settings.LOG_LEVEL,
   };
+}
+
+type Parsed = z.infer<typeof schema>;
+
+function missingForMail(settings: Parsed, production: boolean): string[] {
+  if (settings.MAIL_URL === undefined)
+    return settings.REGISTRATION_REVEALS_EMAIL || !production
+      ? []
+      : ['  MAIL_URL must be set where REGISTRATION_REVEALS_EMAIL is false: only a mail can tell who owns an email'];
+  return [
+    ...(settings.MAIL_FROM === undefined
+      ? ['  MAIL_FROM must be set with MAIL_URL: the address that mail comes from']
+      : []),
+    ...(production && settings.APP_URL === undefined
+      ? ['  APP_URL must be set with MAIL_URL: the public origin of the app, for links in mail']
+      : []),
+    ...(production && settings.APP_URL !== undefined && !isSecureOrigin(settings.APP_URL)
+      ? ['  APP_URL must begin with https:// in production']
+      : []),
+  ];
+}
+
+function mailSettings({ MAIL_URL, MAIL_FROM }: Parsed, production: boolean): Settings['mail'] {
+  if (MAIL_URL !== undefined && MAIL_FROM !== undefined) return { kind: 'smtp', url: MAIL_URL, from: MAIL_FROM };
+  return production ? undefined : { kind: 'mailbox' };
 }
 
 /**

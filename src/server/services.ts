@@ -1,5 +1,6 @@
 import { createAccounts } from './auth/accounts.ts';
 import { createAudit } from './auth/audit.ts';
+import { createLinks } from './auth/links.ts';
 import { createDevices } from './auth/limits/known-devices.ts';
 import { createLimiters, createThrottle } from './auth/limits/throttle.ts';
 import { createPasswords } from './auth/passwords/hash.ts';
@@ -31,7 +32,7 @@ export async function createServices(
   clock: () => number = Date.now,
   lookIntervalMs = LOOK_INTERVAL_MS,
 ) {
-  const stores = await openStores(settings.database, log);
+  const stores = await openStores(settings.database, log, settings.mail && (() => {}));
   const { auditStore, durableLimiter } = stores;
   const ownStreams = createNotifications(lookIntervalMs);
   const notifications: Notifications = {
@@ -77,6 +78,10 @@ export async function createServices(
     tokens,
     /** The refresh token's. */
     cookie: tokenCookie('refreshToken', settings),
+    links: createLinks({ store, tokens, clock }),
+    /** For what a feature changes of an account: everything that follows happens in one step. */
+    changeAccount: store.changeAccount,
+    findAccount: store.findAccount,
     devices: createDevices({ cookie: tokenCookie('device', settings), tokens, clock }),
     /** The kernel's own limits. */
     throttle: createThrottle(durableLimiter),
@@ -92,6 +97,7 @@ export async function createServices(
       const deleted = await stores.exclusively(
         async () =>
           (await sessions.purge()) +
+          (await purge((limit) => store.purgeLinks(clock(), limit))) +
           (await purge((limit) => auditStore.purge(clock() - AUDIT_RETENTION_MS, limit))) +
           (await purge((limit) => stores.purgeLimits(clock(), limit))),
       );

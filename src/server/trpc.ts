@@ -1,5 +1,6 @@
 import { initTRPC, type TRPCError } from '@trpc/server';
 import type { CreateExpressContextOptions } from '@trpc/server/adapters/express';
+import type { Role, User } from '../shared/auth.ts';
 import type { Authenticated, Failed } from './auth/sessions/sessions.ts';
 import { databaseFailure, failureFor, FailureError } from './errors.ts';
 import { requestIdOf } from './http/request-log.ts';
@@ -123,4 +124,36 @@ export const protectedProcedure = t.procedure.use(async ({ ctx, next }) => {
   const caller = await ctx.authenticate().catch(rethrow);
   if (caller.kind === 'failed') return fail(ctx, caller);
   return checked(await next({ ctx: { user: caller.user, session: caller.session } }));
+});
+
+/** How long proving who one is lasts. */
+const SUDO_LIFETIME_MS = 10 * 60_000;
+
+function requireSudo({ services, session }: { services: Services; session: { authenticatedAt: number } }): void {
+  if (services.clock() - session.authenticatedAt > SUDO_LIFETIME_MS)
+    throw new FailureError({ code: 'reauthentication_required' });
+}
+
+function requireRole(role: Role, { user }: { user: User }): void {
+  if (user.role !== role) throw new FailureError({ code: 'forbidden' });
+}
+
+/**
+ * For what a stolen session must not do, such as changing the password: the person has proved who they are within the last 10
+ * minutes. Otherwise the client asks for the password, and repeats the call by itself.
+ */
+export const sudoProcedure = protectedProcedure.use(({ ctx, next }) => {
+  requireSudo(ctx);
+  return next();
+});
+
+export const adminProcedure = protectedProcedure.use(({ ctx, next }) => {
+  requireRole('admin', ctx);
+  return next();
+});
+
+/** For what an admin changes. */
+export const adminSudoProcedure = adminProcedure.use(({ ctx, next }) => {
+  requireSudo(ctx);
+  return next();
 });

@@ -10,11 +10,17 @@ const PASSWORD_MAX_RAW_LENGTH = 1024;
 /** RFC 5321, section 4.5.3.1.3, less the angle brackets. */
 const EMAIL_MAX_LENGTH = 254;
 
+/** What an account may do. To add a role, add it here. */
+export const roles = ['user', 'admin'] as const;
+export type Role = (typeof roles)[number];
+
 /** Listed field by field, so that a new column exposes nothing. `createdAt` is ISO 8601 in UTC. */
 export const userSchema = z.object({
   id: z.string(),
   username: z.string(),
   email: z.string(),
+  emailVerified: z.boolean(),
+  role: z.enum(roles),
   createdAt: z.string(),
 });
 export type User = z.infer<typeof userSchema>;
@@ -30,7 +36,7 @@ export const grantSchema = z.object({
 });
 export type Grant = z.infer<typeof grantSchema>;
 
-const username = z
+export const username = z
   .string('Enter a username.')
   .check(
     z.minLength(1, { error: 'Enter a username.', abort: true }),
@@ -39,7 +45,7 @@ const username = z
     z.regex(/^[A-Za-z0-9_.-]*$/, 'Use only letters without accents, digits, and _ . -'),
   );
 
-const email = z.pipe(
+export const email = z.pipe(
   z.string('Enter your email.').check(
     z.trim(),
     z.minLength(1, { error: 'Enter your email.', abort: true }),
@@ -52,7 +58,7 @@ const email = z.pipe(
 );
 
 /** For checking, not setting: bounded in length only, so that a stricter policy never locks anyone out. */
-const existingPassword = z
+export const existingPassword = z
   .string('Enter your password.')
   .check(
     z.minLength(1, 'Enter your password.'),
@@ -89,5 +95,8 @@ export const registerInputFor = (minLength: number) =>
 export const registerInput = registerInputFor(PASSWORD_MIN_LENGTH);
 export type RegisterInput = z.infer<typeof registerInput>;
 
-export const loginInput = z.strictObject({ email, password: existingPassword });
+/** `remember`: whether the session outlives the browser; it does unless `false`. */
+export const loginInput = z.strictObject({ email, password: existingPassword, remember: z.optional(z.boolean()) });
 export type LoginInput = z.infer<typeof loginInput>;
+
+export const reauthenticateInput = z.strictObject({ password: existingPassword });

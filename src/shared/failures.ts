@@ -49,6 +49,16 @@ export const failures = {
     details: { reason: z.enum(sessionEndReasons) },
     message: ({ reason }) => sessionEndMessage(reason),
   }),
+  account_disabled: define({
+    trpcCode: 'FORBIDDEN',
+    message: 'This account has been disabled. Please contact whoever runs this site.',
+  }),
+  reauthentication_required: define({ trpcCode: 'FORBIDDEN', message: 'Please confirm that it is you.' }),
+  forbidden: define({ trpcCode: 'FORBIDDEN', message: 'You are not allowed to do this.' }),
+  link_invalid: define({
+    trpcCode: 'BAD_REQUEST',
+    message: 'This link has expired or was already used. Please ask for a new one.',
+  }),
   rate_limited: define({
     trpcCode: 'TOO_MANY_REQUESTS',
     details: { retryAfter },

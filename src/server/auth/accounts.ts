@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import type { LoginInput, RegisterInput, User } from '../../shared/auth.ts';
+import type { LoginInput, RegisterInput } from '../../shared/auth.ts';
 import type { Failure } from '../../shared/failures.ts';
 import type { Passwords } from './passwords/hash.ts';
 import { passwordProblems } from './passwords/policy.ts';
 import type { Failed } from './sessions/sessions.ts';
 import type { Proof } from './sign-in.ts';
-import { toUser, type Account, type AuthStore } from './store/auth-store.ts';
+import type { Account, AuthStore } from './store/auth-store.ts';
 
 const failed = (failure: Failure): Failed => ({ kind: 'failed', failure });
 
@@ -35,7 +35,18 @@ export function createAccounts(options: {
     if (taken !== undefined) return failed({ code: taken });
     const hashed = await passwords.hash(password, network);
     if (hashed.kind === 'overloaded') return failed({ code: 'overloaded', retryAfter: hashed.retryAfter });
-    const account = { id: randomUUID(), username, email, passwordHash: hashed.hash, createdAt: clock() };
+    const now = clock();
+    const account: Account = {
+      id: randomUUID(),
+      username,
+      email,
+      emailVerifiedAt: null,
+      passwordHash: hashed.hash,
+      passwordChangedAt: now,
+      role: 'user',
+      disabledAt: null,
+      createdAt: now,
+    };
     return { kind: 'new-account', account };
   }
 
@@ -43,18 +54,18 @@ export function createAccounts(options: {
     prepare,
 
     /** Creates an account without signing in. */
-    async create(input: RegisterInput): Promise<{ kind: 'user'; user: User } | Failed> {
+    async create(input: RegisterInput): Promise<{ kind: 'account'; account: Account } | Failed> {
       const prepared = await prepare(input);
       if (prepared.kind === 'failed') return prepared;
       const { kind } = await store.createAccount(prepared.account);
-      return kind === 'created' ? { kind: 'user', user: toUser(prepared.account) } : failed({ code: kind });
+      return kind === 'created' ? { kind: 'account', account: prepared.account } : failed({ code: kind });
     },
 
     /**
      * Verifies an email and password. An unknown email gets the same answer, after the same work, as a wrong
      * password.
      */
-    async checkPassword({ email, password }: LoginInput, network?: string): Promise<Proof> {
+    async checkPassword({ email, password }: Pick<LoginInput, 'email' | 'password'>, network?: string): Promise<Proof> {
       const account = await store.findAccountByEmail(email);
       const verified = await passwords.verify(password, account?.passwordHash, network);
       if (verified.kind === 'overloaded') return failed({ code: 'overloaded', retryAfter: verified.retryAfter });
@@ -66,7 +77,7 @@ export function createAccounts(options: {
         if (rehashed.kind === 'hashed')
           await store.replacePasswordHash(account.id, account.passwordHash, rehashed.hash);
       }
-      return { kind: 'user', user: toUser(account) };
+      return { kind: 'account', account };
     },
   };
 }

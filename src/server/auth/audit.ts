@@ -11,6 +11,8 @@ const AUDIT_TYPES = {
   registered: 'always',
   signed_in: 'always',
   sign_in_failed: 'always',
+  reauthenticated: 'always',
+  reauthentication_failed: 'always',
   signed_out: 'always',
   ended: 'always',
   reused: 'always',
@@ -22,6 +24,8 @@ type AuditType = keyof typeof AUDIT_TYPES;
 export interface AuditEvent {
   type: AuditType;
   userId?: string | undefined;
+  /** Who did it, where that is not the user. */
+  actorId?: string | undefined;
   sessionId?: string | undefined;
   /** An account key or an origin, for example. Never a secret. */
   detail?: string | undefined;

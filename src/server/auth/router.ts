@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { loginInput, registerInput } from '../../shared/auth.ts';
+import { loginInput, reauthenticateInput, registerInput } from '../../shared/auth.ts';
 import { cookieProcedure, fail, protectedProcedure, router } from '../trpc.ts';
 import { clientNetwork } from './limits/client-network.ts';
 import { sessionEvents } from './sessions/events.ts';
@@ -23,7 +23,26 @@ export const authRouter = router({
     const { email } = input;
     const network = clientNetwork(ctx.req);
     const guess = { email, network, knownDevice: devices.idFor(ctx.req, email) };
-    return signIn(ctx, await throttle.guess(guess, () => accounts.checkPassword(input, network)));
+    const proof = await throttle.guess(guess, () => accounts.checkPassword(input, network));
+    return signIn(ctx, proof, input.remember);
+  }),
+
+  /** Proves again who is there, for the calls of `sudoProcedure`. Guessing is limited like a login. */
+  reauthenticate: protectedProcedure.input(reauthenticateInput).mutation(async ({ ctx, input: { password } }) => {
+    const { throttle, accounts, devices, sessions, audit } = ctx.services;
+    const { email } = ctx.user;
+    const network = clientNetwork(ctx.req);
+    const guess = { email, network, knownDevice: devices.idFor(ctx.req, email) };
+    const proof = await throttle.guess(guess, () => accounts.checkPassword({ email, password }, network));
+    const event = { userId: ctx.user.id, sessionId: ctx.session.id };
+    if (proof.kind === 'failed') {
+      if (proof.failure.code === 'invalid_credentials')
+        await audit.record(ctx.req, { type: 'reauthentication_failed', ...event });
+      return fail(ctx, proof);
+    }
+    await sessions.reauthenticated(ctx.session.id);
+    await audit.record(ctx.req, { type: 'reauthenticated', ...event });
+    return null;
   }),
 
   refresh: cookieProcedure.mutation(async ({ ctx }) => {

@@ -1,25 +1,29 @@
-import type { Grant, User } from '../../shared/auth.ts';
+import type { Grant } from '../../shared/auth.ts';
 import { fail, type Context } from '../trpc.ts';
 import { clientAddress } from './limits/client-network.ts';
 import { accountKey } from './limits/throttle.ts';
-import type { Failed, Issued } from './sessions/sessions.ts';
-import { toUser, type Account } from './store/auth-store.ts';
+import type { Links } from './links.ts';
+import type { Device, Failed, Issued } from './sessions/sessions.ts';
+import { newMail } from '../mail/mails.ts';
+import { describeDevice } from './device.ts';
+import type { Account } from './store/auth-store.ts';
 
 /** The outcome of an attempt to prove an identity, with a password, an emailed link, a passkey… */
 export type Proof =
-  | { kind: 'user'; user: User }
+  | { kind: 'account'; account: Account }
   | { kind: 'new-account'; account: Account }
   | (Failed & { email?: string });
 
 /**
  * The single entry point for every way to sign in: starts the session, ends the one the browser was in, sets the
  * cookie, marks the device as known, and writes the audit. Call it only from a `cookieProcedure`.
+ * @param remember whether the session outlives the browser
  * @returns the answer of the procedure
- * @throws FailureError if the proof failed, or the username or email of the new account is taken
+ * @throws FailureError if the proof failed, the account is disabled, or the username or email of the new account is taken
  */
-export async function signIn(ctx: Context, proof: Proof): Promise<Grant> {
+export async function signIn(ctx: Context, proof: Proof, remember = true): Promise<Grant> {
   const { req, res, services } = ctx;
-  const { sessions, devices, audit } = services;
+  const { sessions, devices, links, audit } = services;
   if (proof.kind === 'failed') {
     if (proof.failure.code === 'invalid_credentials')
       await audit.record(req, {
@@ -28,23 +32,38 @@ export async function signIn(ctx: Context, proof: Proof): Promise<Grant> {
       });
     return fail(ctx, proof);
   }
+  const { account } = proof;
+  if (account.disabledAt !== null) return fail(ctx, { kind: 'failed', failure: { code: 'account_disabled' } });
+  const device = { userAgent: req.get('user-agent'), ip: clientAddress(req) };
+  const options = { account, remember, device, replacing: refreshTokenOf(ctx) };
   const isNew = proof.kind === 'new-account';
-  const user = isNew ? toUser(proof.account) : proof.user;
-  const issued = await sessions.start({
-    user,
-    newAccount: isNew ? proof.account : undefined,
-    device: { userAgent: req.get('user-agent'), ip: clientAddress(req) },
-    replacing: refreshTokenOf(ctx),
-  });
+  const issued = await sessions.start(
+    isNew
+      ? { ...options, isNew, ...verification(account, links) }
+      : {
+          ...options,
+          isNew,
+          mails: devices.idFor(req, account.email) === undefined ? [newDeviceMail(account, device)] : [],
+        },
+  );
   if (issued.kind === 'failed') return fail(ctx, issued);
   const sessionId = issued.grant.session.id;
-  await audit.record(req, { type: isNew ? 'registered' : 'signed_in', userId: user.id, sessionId });
+  await audit.record(req, { type: isNew ? 'registered' : 'signed_in', userId: account.id, sessionId });
   if (issued.replaced !== undefined) await audit.record(req, { type: 'ended', ...issued.replaced });
   const grant = deliver(ctx, issued);
   // After the refresh cookie: a simple client may read only the first `Set-Cookie`.
-  devices.remember(req, res, user.email);
+  devices.remember(req, res, account.email);
   return grant;
 }
+
+/** A new account is asked to verify its email. */
+function verification(account: Account, links: Links) {
+  const link = links.create('email-verification', account.id, { email: account.email });
+  return { link, mails: [newMail('verify-email', account, {}, link.id)] };
+}
+
+const newDeviceMail = (account: Account, { userAgent, ip }: Device) =>
+  newMail('new-device', account, { device: describeDevice(userAgent), ip: ip ?? 'unknown' });
 
 /**
  * Sets the cookie and returns the grant. A failure never touches the cookie: a late refusal could otherwise clear the

@@ -29,9 +29,9 @@ export function tokenCookie(baseName: string, { production }: { production: bool
       return values.length === 1 ? { kind: 'one', token } : { kind: 'several' };
     },
 
-    /** @param lifetime in milliseconds */
-    set(response: Response, token: string, lifetime: number): void {
-      response.cookie(name, token, { ...attributes, maxAge: lifetime });
+    /** @param lifetime in milliseconds; if undefined, the cookie ends with the browser */
+    set(response: Response, token: string, lifetime: number | undefined): void {
+      response.cookie(name, token, lifetime === undefined ? attributes : { ...attributes, maxAge: lifetime });
     },
 
     clear(response: Response): void {

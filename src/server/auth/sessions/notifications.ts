@@ -40,7 +40,17 @@ export function createNotifications(lookIntervalMs: number) {
 export type Notifications = ReturnType<typeof createNotifications>;
 
 /** The verbs that change nothing that a stream shows. Naming them makes the compiler ask about each new verb. */
-type Silent = 'findTaken' | 'findAccountByEmail' | 'replacePasswordHash' | 'purgeSessions' | 'ping';
+type Silent =
+  | 'findTaken'
+  | 'findAccountByEmail'
+  | 'findAccount'
+  | 'findLink'
+  | 'purgeLinks'
+  | 'replacePasswordHash'
+  | 'liveSessions'
+  | 'setAuthenticatedAt'
+  | 'purgeSessions'
+  | 'ping';
 
 /** A store that publishes what its verbs have changed. */
 export function publishing(store: AuthStore, { publish }: Pick<Notifications, 'publish'>): AuthStore {
@@ -48,17 +58,26 @@ export function publishing(store: AuthStore, { publish }: Pick<Notifications, 'p
   return {
     ...silent,
 
-    async createAccount(account, first) {
-      const created = await store.createAccount(account, first);
+    async createAccount(account, first, link) {
+      const created = await store.createAccount(account, first, link);
       if (created.kind === 'created' && created.replaced && first?.replacing !== undefined)
         publish({ sessionId: first.replacing });
       return created;
     },
 
-    async createSession(session) {
-      const created = await store.createSession(session);
-      if (created.replaced && session.replacing !== undefined) publish({ sessionId: session.replacing });
+    async createSession(session, account) {
+      const created = await store.createSession(session, account);
+      if (created.kind === 'created' && created.replaced && session.replacing !== undefined)
+        publish({ sessionId: session.replacing });
       return created;
+    },
+
+    async changeAccount(change) {
+      const changed = await store.changeAccount(change);
+      if (changed.kind !== 'changed') return changed;
+      for (const sessionId of changed.endedSessions) publish({ sessionId });
+      if (change.set !== undefined) publish({ userId: change.userId });
+      return changed;
     },
 
     async redeem(claims, now, policy) {

@@ -19,6 +19,10 @@ export interface SessionRow {
   previousIssuedAt: number | null;
   createdAt: number;
   lastSeenAt: number;
+  /** When the person last proved who they are, with a password for example. */
+  authenticatedAt: number;
+  /** Whether the session outlives the browser. */
+  remember: boolean;
   /** Fixed at sign-in: rotation does not extend it. */
   expiresAt: number;
   endedAt: number | null;

@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type { Grant, User } from '../../../shared/auth.ts';
 import type { Failure, SessionEndReason } from '../../../shared/failures.ts';
+import type { NewMail } from '../../mail/mails.ts';
 import { purge } from '../purge.ts';
-import type { Account, AuthStore, Ended } from '../store/auth-store.ts';
+import { toUser, type Account, type AuthStore, type Ended, type LinkRow } from '../store/auth-store.ts';
 import type { Policy, SessionRow } from './rotation.ts';
 import type { Tokens } from './tokens.ts';
 
 export interface RefreshToken {
   token: string;
-  /** Milliseconds. */
-  lifetime: number;
+  /** Milliseconds; undefined where the cookie ends with the browser. */
+  lifetime: number | undefined;
 }
 
 export interface SessionRef {
@@ -27,7 +28,8 @@ export interface Issued {
 export interface Authenticated {
   kind: 'authenticated';
   user: User;
-  session: { id: string };
+  /** `authenticatedAt`: when the person last proved who they are, in milliseconds since the epoch. */
+  session: { id: string; authenticatedAt: number };
   /** Milliseconds since the epoch. */
   tokenExpiresAt: number;
 }
@@ -45,6 +47,8 @@ export interface Device {
 }
 
 const DEVICE_TEXT_MAX_LENGTH = 256;
+/** How long a session may idle that its owner did not ask to be remembered in. */
+const UNREMEMBERED_IDLE_MS = 24 * 60 * 60_000;
 
 const sessionEnded = (reason: SessionEndReason): Failed => ({
   kind: 'failed',
@@ -76,6 +80,7 @@ export function createSessions(options: {
       sid: session.id,
       gen: session.generation,
       gat: refreshIssuedAt / 1000,
+      role: user.role,
       iat,
       exp: iat + lifetime / 1000,
     });
@@ -87,8 +92,11 @@ export function createSessions(options: {
     };
   }
 
+  const idleLifetime = ({ remember }: SessionRow) =>
+    remember ? policy.refreshTokenLifetimeMs : Math.min(policy.refreshTokenLifetimeMs, UNREMEMBERED_IDLE_MS);
+
   function issue(session: SessionRow, user: User, now: number): Issued {
-    const lifetime = Math.min(policy.refreshTokenLifetimeMs, session.expiresAt - now);
+    const lifetime = Math.min(idleLifetime(session), session.expiresAt - now);
     const token = tokens.signRefresh({
       sub: user.id,
       sid: session.id,
@@ -96,7 +104,8 @@ export function createSessions(options: {
       iat: now / 1000,
       exp: (now + lifetime) / 1000,
     });
-    return { kind: 'issued', grant: grant(session, user, now, now), cookie: { token, lifetime } };
+    const cookie = { token, lifetime: session.remember ? lifetime : undefined };
+    return { kind: 'issued', grant: grant(session, user, now, now), cookie };
   }
 
   function sessionOf(token: string | undefined, verify: Tokens['verifyRefresh']): SessionRef | undefined {
@@ -108,16 +117,23 @@ export function createSessions(options: {
   return {
     /**
      * Call it only through `signIn` (sign-in.ts), which requires a proof of identity.
-     * @param options.newAccount created in the same atomic step; fails if its username or email is taken
+     * @param options.isNew whether the account is to be created in the same atomic step; fails if its username or email is
+     *   taken
+     * @param options.link of a new account, to verify its email with
      * @param options.replacing refresh token of the previous session in this browser, which ends
+     * @param options.mails sent if the session starts
      */
     async start(options: {
-      user: User;
-      newAccount?: Account | undefined;
+      account: Account;
+      isNew: boolean;
+      link?: LinkRow;
+      remember: boolean;
       device: Device;
       replacing?: string | undefined;
+      mails?: readonly NewMail[];
     }): Promise<Issued | Failed> {
-      const { user, newAccount, device } = options;
+      const { account, device, remember, mails = [] } = options;
+      const user = toUser(account);
       const now = clock();
       const session: SessionRow = {
         id: randomUUID(),
@@ -128,6 +144,8 @@ export function createSessions(options: {
         previousIssuedAt: null,
         createdAt: now,
         lastSeenAt: now,
+        authenticatedAt: now,
+        remember,
         expiresAt: now + policy.sessionMaxAgeMs,
         endedAt: null,
         endReason: null,
@@ -135,9 +153,11 @@ export function createSessions(options: {
         ip: device.ip?.slice(0, DEVICE_TEXT_MAX_LENGTH) ?? null,
       };
       const old = sessionOf(options.replacing, tokens.verifyRefresh);
-      const first = { session, replacing: old?.sessionId };
-      const created =
-        newAccount === undefined ? await store.createSession(first) : await store.createAccount(newAccount, first);
+      const first = { session, replacing: old?.sessionId, mails };
+      const created = options.isNew
+        ? await store.createAccount(account, first, options.link)
+        : await store.createSession(first, account);
+      if (created.kind === 'overtaken') return { kind: 'failed', failure: { code: 'invalid_credentials' } };
       if (created.kind !== 'created') return { kind: 'failed', failure: { code: created.kind } };
       return { ...issue(session, user, now), replaced: created.replaced ? old : undefined };
     },
@@ -177,7 +197,7 @@ export function createSessions(options: {
       return {
         kind: 'authenticated',
         user: authenticated.user,
-        session: { id: authenticated.session.id },
+        session: { id: authenticated.session.id, authenticatedAt: authenticated.session.authenticatedAt },
         tokenExpiresAt: toMilliseconds(exp),
       };
     },
@@ -189,6 +209,17 @@ export function createSessions(options: {
     identify(refreshToken: string | undefined, accessToken: string | undefined): SessionRef | undefined {
       return sessionOf(refreshToken, tokens.verifyRefresh) ?? sessionOf(accessToken, tokens.verifyAccess);
     },
+
+    /** The sessions of a user that can still be used, newest use first. */
+    async live(userId: string): Promise<SessionRow[]> {
+      const now = clock();
+      const rows = await store.liveSessions(userId, now);
+      // Its tokens may be a little younger than the row says.
+      return rows.filter((row) => row.issuedAt + idleLifetime(row) + policy.reuseIntervalMs > now);
+    },
+
+    /** Records that the person has just proved who they are, for `sudoProcedure`. */
+    reauthenticated: (sessionId: string): Promise<void> => store.setAuthenticatedAt(sessionId, clock()),
 
     end: ({ sessionId }: SessionRef): Promise<boolean> => store.endSession(sessionId, 'revoked', clock()),
 

@@ -2,6 +2,7 @@ import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
+import { roles } from '../../../shared/auth.ts';
 
 const ISSUER = 'latchkey';
 const AUDIENCE = 'latchkey';
@@ -9,6 +10,7 @@ const AUDIENCE = 'latchkey';
 const ACCESS_TYPE = 'at+jwt';
 const REFRESH_TYPE = 'rt+jwt';
 const DEVICE_TYPE = 'device+jwt';
+const LINK_TYPE = 'link+jwt';
 const ALGORITHM = 'HS256';
 /** In characters. Bounds the work spent on tokens that are not ours. */
 const TOKEN_MAX_LENGTH = 4096;
@@ -31,10 +33,12 @@ const session = {
   gen: z.number().int().positive(),
 };
 const refreshClaims = z.object(session);
-/** `gat`: the `iat` of the refresh token it was issued with. */
-const accessClaims = z.object({ ...session, gat: numericDate });
+/** `gat`: the `iat` of the refresh token it was issued with. `role` is for other services: this one asks the database. */
+const accessClaims = z.object({ ...session, gat: numericDate, role: z.enum(roles) });
 /** See known-devices.ts. `sub` identifies the account, `jti` the browser. */
 const deviceClaims = z.object({ ...registered, jti: z.string().min(1) });
+/** See links.ts. `jti` is the ID of the link. */
+const linkClaims = z.object({ ...registered, jti: z.string().min(1), purpose: z.string().min(1) });
 
 /** `expired` is valid but for its `exp`. Nothing in an `invalid` token can be trusted. */
 export type Verified<Claims> = { kind: 'valid' | 'expired'; claims: Claims } | { kind: 'invalid' };
@@ -135,6 +139,7 @@ export function createTokens(options: {
   const access = tokenKind(ACCESS_TYPE, accessClaims, options.accessSecrets, remembered);
   const refresh = tokenKind(REFRESH_TYPE, refreshClaims, options.refreshSecrets);
   const device = tokenKind(DEVICE_TYPE, deviceClaims, options.refreshSecrets);
+  const link = tokenKind(LINK_TYPE, linkClaims, options.refreshSecrets);
 
   return {
     signAccess: access.sign,
@@ -142,6 +147,8 @@ export function createTokens(options: {
     verifyRefresh: refresh.verify,
     signDevice: device.sign,
     verifyDevice: device.verify,
+    signLink: link.sign,
+    verifyLink: link.verify,
     /** Also rejects tokens issued in the future or with a longer lifetime than ours. */
     verifyAccess(token: string, now: number): Verified<z.infer<typeof accessClaims>> {
       const verified = access.verify(token, now);

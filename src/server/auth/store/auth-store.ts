@@ -1,15 +1,33 @@
-import type { User } from '../../../shared/auth.ts';
+import { randomUUID } from 'node:crypto';
+import type { Role, User } from '../../../shared/auth.ts';
 import type { SessionEndReason } from '../../../shared/failures.ts';
+import { newMail, type NewMail } from '../../mail/mails.ts';
+import { describeDevice } from '../device.ts';
 import type { AccessClaims, EndReason, Policy, RefreshClaims, SessionRow } from '../sessions/rotation.ts';
 
-/** An account as stored. `createdAt` in milliseconds since the epoch. */
+/** An account as stored. Times in milliseconds since the epoch. */
 export interface Account {
   id: string;
   username: string;
   /** Lower-cased. */
   email: string;
+  emailVerifiedAt: number | null;
   passwordHash: string;
+  /** Unlike the hash, it stays the same when the same password is hashed again at another cost. */
+  passwordChangedAt: number;
+  role: Role;
+  disabledAt: number | null;
   createdAt: number;
+}
+
+/** A single-use link, sent by mail. See auth/links.ts. */
+export interface LinkRow {
+  id: string;
+  purpose: string;
+  userId: string;
+  data: Record<string, string>;
+  createdAt: number;
+  expiresAt: number;
 }
 
 /** A session as it is after the verb, and its user. */
@@ -29,6 +47,7 @@ export interface NewSession {
   session: SessionRow;
   /** The id of the session to end in the same step, where there is one. */
   replacing?: string | undefined;
+  mails?: readonly NewMail[];
 }
 
 /** `replaced`: whether the session named by `replacing` was live, and has been ended. */
@@ -38,8 +57,43 @@ export interface SessionCreated {
 }
 export type AccountCreated = SessionCreated | { kind: 'username_taken' | 'email_taken' };
 
+/** A change of an account and all that follows from it: everything happens, or nothing. */
+export interface AccountChange {
+  userId: string;
+  now: number;
+  /** The id of a link, which this uses up. Without it, nothing changes. */
+  link?: string;
+  /** What the change was decided on. Where the account differs by now, nothing changes. */
+  expected?: Partial<Account>;
+  set?: Partial<Omit<Account, 'id' | 'createdAt'>>;
+  /** Deletes the account with its links. Its sessions stay, ended, without what is known of their browsers. */
+  delete?: boolean;
+  /** Ends the live sessions of the account: all of them, all but one, or one. */
+  endSessions?: { except?: string; only?: string };
+  /** Purposes of links that stop working. */
+  revokeLinks?: readonly string[];
+  /** Replaces a link of the same purpose. */
+  newLink?: LinkRow;
+  mails?: readonly NewMail[];
+}
+
+/**
+ * `changed`: with the account as it is now, or last was, and the ids of the sessions ended. `overtaken`: the account does
+ * not exist, or is not as expected. `last_admin`: nobody would be left who can administer.
+ */
+export type AccountChanged =
+  | { kind: 'changed'; account: Account; endedSessions: string[] }
+  | { kind: 'overtaken' | 'link_invalid' | 'username_taken' | 'email_taken' | 'last_admin' };
+
 /** The answer for a session that is not there: it was idle for so long that it has been purged. */
 export const PURGED: Ended = { kind: 'ended', reason: 'expired', byThisCall: false };
+
+/** The answer for a session of an account that has been deleted: it has ended with it. */
+export const endedWithAccount = ({ endReason }: SessionRow): Ended => ({
+  kind: 'ended',
+  reason: endReason ?? 'revoked',
+  byThisCall: false,
+});
 
 /** `keep`: the cookie stays as it is. `issue`: a refresh token of `session.generation`, issued now, is to be signed. */
 export type Redeemed = Ended | ({ kind: 'keep' | 'issue' } & Live);
@@ -55,16 +109,28 @@ export type AuthenticatedSession = Ended | ({ kind: 'authenticated' } & Live);
  * signed token proves its own rotation.
  */
 export interface AuthStore {
-  /** Durable. Creates the account and, where given, its first session: both or neither. */
-  createAccount(account: Account, first?: NewSession): Promise<AccountCreated>;
+  /** Durable. Creates the account and, where given, its first session and link: all or nothing. */
+  createAccount(account: Account, first?: NewSession, link?: LinkRow): Promise<AccountCreated>;
   /** @param username in any case @param email lower-cased @returns `username_taken` where both are taken */
   findTaken(username: string, email: string): Promise<'username_taken' | 'email_taken' | undefined>;
   /** @param email lower-cased */
   findAccountByEmail(email: string): Promise<Account | undefined>;
+  findAccount(id: string): Promise<Account | undefined>;
+  /** Durable. */
+  changeAccount(change: AccountChange): Promise<AccountChanged>;
+  findLink(id: string): Promise<LinkRow | undefined>;
+  /** Deletes at most `limit` links with `expiresAt` before `before`. @returns the number of rows deleted */
+  purgeLinks(before: number, limit: number): Promise<number>;
   /** Durable. Does nothing where the stored hash is no longer `from`. */
   replacePasswordHash(userId: string, from: string, to: string): Promise<void>;
-  /** Durable. */
-  createSession(session: NewSession): Promise<SessionCreated>;
+  /**
+   * Durable. Answers `overtaken` where the account has been deleted or disabled, or its password changed, since it was read.
+   */
+  createSession(session: NewSession, account: Account): Promise<SessionCreated | { kind: 'overtaken' }>;
+  /** The sessions of a user that have not ended and expire after `now`, newest use first. */
+  liveSessions(userId: string, now: number): Promise<SessionRow[]>;
+  /** Records that the person has just proved who they are. */
+  setAuthenticatedAt(sessionId: string, now: number): Promise<void>;
   /** Redeems a refresh token by `decideRefresh`. Durable where that ends the session. */
   redeem(claims: RefreshClaims, now: number, policy: Policy): Promise<Redeemed>;
   /** Authenticates a protected call by `decideCall`. Durable where that ends the session. */
@@ -78,6 +144,43 @@ export interface AuthStore {
 }
 
 /** The user as clients may see it, chosen field by field here and nowhere else. */
-export function toUser({ id, username, email, createdAt }: Omit<Account, 'passwordHash'>): User {
-  return { id, username, email, createdAt: new Date(createdAt).toISOString() };
+export function toUser(account: Pick<Account, UserField>): User {
+  const { id, username, email, emailVerifiedAt, role, createdAt } = account;
+  return {
+    id,
+    username,
+    email,
+    emailVerified: emailVerifiedAt !== null,
+    role,
+    createdAt: new Date(createdAt).toISOString(),
+  };
 }
+type UserField = 'id' | 'username' | 'email' | 'emailVerifiedAt' | 'role' | 'createdAt';
+
+/** What the stores share: the rules of a change, applied inside their step. */
+
+export const isAsExpected = (account: Account, expected: Partial<Account> = {}): boolean =>
+  Object.entries(expected).every(([field, value]) => account[field as keyof Account] === value);
+
+const isActiveAdmin = ({ role, disabledAt }: Pick<Account, 'role' | 'disabledAt'>) =>
+  role === 'admin' && disabledAt === null;
+
+/** Whether the change can make somebody stop being an active admin. */
+export const mayLoseAdmin = (change: AccountChange): boolean =>
+  change.delete === true || change.set?.role !== undefined || change.set?.disabledAt !== undefined;
+
+/** Whether the change takes from an active admin what makes them one: then there has to be another. */
+export const losesAdmin = (account: Account, change: AccountChange): boolean =>
+  isActiveAdmin(account) && (change.delete === true || !isActiveAdmin({ ...account, ...change.set }));
+
+export const toOutboxRow = (mail: NewMail, now: number) => ({
+  ...mail,
+  id: randomUUID(),
+  createdAt: now,
+  attempts: 0,
+  nextAttemptAt: now,
+});
+
+/** Tells the owner of a session that it was ended because its token was used by two holders. */
+export const reusedMail = ({ session: { userAgent, ip }, user }: Live): NewMail =>
+  newMail('session-reused', user, { device: describeDevice(userAgent), ip: ip ?? 'unknown' });

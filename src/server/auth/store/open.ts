@@ -6,6 +6,7 @@ import type { Logger } from '../../log.ts';
 import type { StoredAuditEvent } from '../audit.ts';
 import type { DurableLimiter } from '../limits/throttle.ts';
 import type { Change } from '../sessions/notifications.ts';
+import type { OutboxStore } from '../../mail/outbox-store.ts';
 import type { AuthStore } from './auth-store.ts';
 
 export interface AuditStore {
@@ -21,6 +22,7 @@ export interface Stores {
   store: AuthStore;
   auditStore: AuditStore;
   durableLimiter: DurableLimiter;
+  outbox: OutboxStore;
   /** Deletes at most `limit` counters that expired before `now`. @returns the number of rows deleted */
   purgeLimits(now: number, limit: number): Promise<number>;
   /** Runs something on one server at a time. @returns undefined where another server is at it */
@@ -35,9 +37,14 @@ export interface Stores {
   close(): Promise<void>;
 }
 
-/** @throws StartupError if the database cannot be opened */
-export function openStores(database: Settings['database'], log: Logger): Promise<Stores> {
-  return database.kind === 'sqlite' ? openOnSqlite(database.path, log) : openOnPostgres(database.url, log);
+/**
+ * @param onMail called when mail has been written to the outbox; if undefined, none is written
+ * @throws StartupError if the database cannot be opened
+ */
+export function openStores(database: Settings['database'], log: Logger, onMail?: () => void): Promise<Stores> {
+  return database.kind === 'sqlite'
+    ? openOnSqlite(database.path, log, onMail)
+    : openOnPostgres(database.url, log, onMail);
 }
 
 // A database's driver, Drizzle's included, is loaded only where it is used: it costs memory, and time at each start.
@@ -45,20 +52,23 @@ export function openStores(database: Settings['database'], log: Logger): Promise
 /** The compiler knows of one engine, the one that the app's features are written for: see `Database`. */
 const asDatabase = (db: unknown) => db as Database;
 
-async function openOnSqlite(path: string, log: Logger): Promise<Stores> {
-  const [{ openSqlite }, { sqliteStore }, { sqliteAudit }, { sqliteLimiters, purgeLimits }] = await Promise.all([
-    import('../../db/sqlite.ts'),
-    import('./sqlite/auth-store.ts'),
-    import('./sqlite/audit.ts'),
-    import('./sqlite/limits.ts'),
-  ]);
+async function openOnSqlite(path: string, log: Logger, onMail?: () => void): Promise<Stores> {
+  const [{ openSqlite }, { sqliteStore }, { sqliteAudit }, { sqliteLimiters, purgeLimits }, { sqliteOutbox }] =
+    await Promise.all([
+      import('../../db/sqlite.ts'),
+      import('./sqlite/auth-store.ts'),
+      import('./sqlite/audit.ts'),
+      import('./sqlite/limits.ts'),
+      import('./sqlite/outbox.ts'),
+    ]);
   // So that a mistyped path does not go unnoticed.
   if (!statSync(path, { throwIfNoEntry: false })?.size) log.info(`Creating database at ${path}`);
   const database = openSqlite(path);
   return {
     db: asDatabase(database.db),
-    store: sqliteStore(database),
+    store: sqliteStore(database, onMail),
     auditStore: sqliteAudit(database),
+    outbox: sqliteOutbox(database),
     durableLimiter: sqliteLimiters(database),
     purgeLimits: purgeLimits(database),
     // Servers that share a file find each other's changes when they look.
@@ -72,15 +82,22 @@ async function openOnSqlite(path: string, log: Logger): Promise<Stores> {
 /** The channel of LISTEN and NOTIFY. */
 const CHANNEL = 'latchkey';
 
-async function openOnPostgres(url: string, log: Logger): Promise<Stores> {
-  const [{ openPostgres }, { listen }, { postgresStore }, { postgresAudit }, { postgresLimiters, purgeLimits }] =
-    await Promise.all([
-      import('../../db/postgres.ts'),
-      import('../../db/postgres-listen.ts'),
-      import('./postgres/auth-store.ts'),
-      import('./postgres/audit.ts'),
-      import('./postgres/limits.ts'),
-    ]);
+async function openOnPostgres(url: string, log: Logger, onMail?: () => void): Promise<Stores> {
+  const [
+    { openPostgres },
+    { listen },
+    { postgresStore },
+    { postgresAudit },
+    { postgresLimiters, purgeLimits },
+    { postgresOutbox },
+  ] = await Promise.all([
+    import('../../db/postgres.ts'),
+    import('../../db/postgres-listen.ts'),
+    import('./postgres/auth-store.ts'),
+    import('./postgres/audit.ts'),
+    import('./postgres/limits.ts'),
+    import('./postgres/outbox.ts'),
+  ]);
   const database = await openPostgres(url, (error) => log.warn({ err: error }, 'A database connection broke'));
   const { $client: pool } = database.db;
   const closers: (() => void)[] = [];
@@ -88,8 +105,9 @@ async function openOnPostgres(url: string, log: Logger): Promise<Stores> {
   const self = randomUUID();
   return {
     db: asDatabase(database.db),
-    store: postgresStore(database),
+    store: postgresStore(database, onMail),
     auditStore: postgresAudit(database),
+    outbox: postgresOutbox(database),
     durableLimiter: postgresLimiters(database),
     purgeLimits: purgeLimits(database),
     exclusively: database.exclusively,

@@ -1,21 +1,29 @@
-import { and, eq, inArray, isNull, lt, sql } from 'drizzle-orm';
+import { and, desc, eq, gt, inArray, isNull, lt, ne, sql } from 'drizzle-orm';
 import { isDatabaseUnavailable } from '../../../db/errors.ts';
 import { violatedConstraint, type PostgresDatabase } from '../../../db/postgres.ts';
-import { decideCall, decideRefresh, type EndReason, type SessionRow } from '../../sessions/rotation.ts';
+import type { NewMail } from '../../../mail/mails.ts';
+import { decideCall, decideRefresh, type EndReason } from '../../sessions/rotation.ts';
 import {
+  endedWithAccount,
+  isAsExpected,
+  losesAdmin,
+  mayLoseAdmin,
   PURGED,
+  reusedMail,
+  toOutboxRow,
   toUser,
   type Account,
+  type AccountChange,
+  type AccountChanged,
   type AuthStore,
   type Ended,
+  type LinkRow,
   type Live,
-  type NewSession,
-  type SessionCreated,
 } from '../auth-store.ts';
-import { sessions, users } from './tables.postgres.ts';
+import { links, outbox, sessions, users } from './tables.postgres.ts';
 
 /** The database, or a transaction of it. */
-type Executor = Pick<PostgresDatabase['db'], 'insert' | 'update' | 'with' | '$with'>;
+type Executor = Pick<PostgresDatabase['db'], 'select' | 'insert' | 'update' | 'delete' | 'with' | '$with'>;
 
 /** What it means when a unique index is violated. */
 const TAKEN: Record<string, 'username_taken' | 'email_taken'> = {
@@ -26,18 +34,26 @@ const TAKEN: Record<string, 'username_taken' | 'email_taken'> = {
 /**
  * The verbs on PostgreSQL. Each is one statement where that is possible. One that reads, decides and then writes makes the
  * write conditional on what it has read, because other servers may do anything in between.
+ * @param onMail called when mail has been written to the outbox; if undefined, none is written
  */
-export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'>): AuthStore {
+export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'>, onMail?: () => void): AuthStore {
   const placeholder = sql.placeholder;
 
   // Every protected call waits for this one.
   const sessionAndUser = db
     .select({
       session: sessions,
-      user: { id: users.id, username: users.username, email: users.email, createdAt: users.createdAt },
+      user: {
+        id: users.id,
+        username: users.username,
+        email: users.email,
+        emailVerifiedAt: users.emailVerifiedAt,
+        role: users.role,
+        createdAt: users.createdAt,
+      },
     })
     .from(sessions)
-    .innerJoin(users, eq(users.id, sessions.userId))
+    .leftJoin(users, eq(users.id, sessions.userId))
     .where(eq(sessions.id, placeholder('id')))
     .prepare('session_and_user');
   const accountByEmail = db
@@ -77,9 +93,11 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
     )
     .prepare('progress');
 
-  async function find(id: string): Promise<Live | undefined> {
+  async function find(id: string): Promise<({ kind: 'live' } & Live) | Ended> {
     const [found] = await sessionAndUser.execute({ id });
-    return found && { session: found.session, user: toUser(found.user) };
+    if (found === undefined) return PURGED;
+    const { session, user } = found;
+    return user === null ? endedWithAccount(session) : { kind: 'live', session, user: toUser(user) };
   }
 
   /** @returns false where the session does not exist or had already ended */
@@ -88,29 +106,28 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
     return (await executor.update(sessions).set({ endedAt, endReason }).where(live)).rowCount === 1;
   }
 
-  async function endReused(id: string, now: number): Promise<Ended> {
-    return { kind: 'ended', reason: 'reused', byThisCall: await end(db, id, 'reused', now) };
+  /** Runs in the caller's transaction. @returns whether mail has been written, for `onMail` after the commit */
+  async function send(executor: Executor, mails: readonly NewMail[] = [], now: number): Promise<boolean> {
+    if (onMail === undefined || mails.length === 0) return false;
+    await executor.insert(outbox).values(mails.map((mail) => toOutboxRow(mail, now)));
+    return true;
   }
 
-  /** Inserts a session, and its account where that is new, in one statement: the foreign key is checked at its end. */
-  async function insert(executor: Executor, session: SessionRow, account?: Account): Promise<void> {
-    if (account === undefined) return void (await executor.insert(sessions).values(session));
-    const created = executor.$with('created').as(executor.insert(users).values(account).returning({ id: users.id }));
-    await executor.with(created).insert(sessions).values(session);
-  }
-
-  async function begin({ session, replacing }: NewSession, account?: Account): Promise<SessionCreated> {
-    if (replacing === undefined) {
-      await insert(db, session, account);
-      return { kind: 'created', replaced: false };
-    }
-    // A transaction, because CockroachDB lets a statement write to a table only once.
-    return db.transaction(async (tx) => {
-      const replaced = await end(tx, replacing, 'revoked', session.createdAt);
-      await insert(tx, session, account);
-      return { kind: 'created', replaced };
+  async function endReused(live: Live, now: number): Promise<Ended> {
+    const { byThisCall, sent } = await db.transaction(async (tx) => {
+      const ended = await end(tx, live.session.id, 'reused', now);
+      return { byThisCall: ended, sent: ended && (await send(tx, [reusedMail(live)], now)) };
     });
+    if (sent) onMail?.();
+    return { kind: 'ended', reason: 'reused', byThisCall };
   }
+
+  /** Runs in the caller's transaction. */
+  const replaceLink = (executor: Executor, link: LinkRow) =>
+    executor
+      .insert(links)
+      .values(link)
+      .onConflictDoUpdate({ target: [links.userId, links.purpose], set: link });
 
   async function taken(username: string, email: string) {
     const byUsername = db
@@ -125,19 +142,84 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
     return rows[0]?.email === true ? 'email_taken' : undefined;
   }
 
+  /** @returns what is taken if that is why the statement failed @throws the error otherwise */
+  async function takenIn(error: unknown, { username, email }: Partial<Account>) {
+    const constraint = violatedConstraint(error);
+    const kind = constraint && TAKEN[constraint];
+    if (!kind) throw error;
+    // Of several violated constraints the database reports any one.
+    const both = username !== undefined && email !== undefined;
+    return { kind: both ? ((await taken(username, email)) ?? kind) : kind };
+  }
+
+  /** Runs in the caller's transaction. @returns the ids of the sessions ended */
+  async function endSessionsOf(executor: Executor, change: AccountChange): Promise<string[]> {
+    const { userId, now, endSessions } = change;
+    if (endSessions === undefined && !change.delete) return [];
+    const ended = await executor
+      .update(sessions)
+      .set({ endedAt: now, endReason: 'revoked' })
+      .where(
+        and(
+          eq(sessions.userId, userId),
+          isNull(sessions.endedAt),
+          endSessions?.except === undefined ? undefined : ne(sessions.id, endSessions.except),
+          endSessions?.only === undefined ? undefined : eq(sessions.id, endSessions.only),
+        ),
+      )
+      .returning({ id: sessions.id });
+    return ended.map(({ id }) => id);
+  }
+
+  /** Runs in a transaction, of which nothing may be written before all the questions are answered. */
+  async function apply(tx: Executor, change: AccountChange): Promise<AccountChanged> {
+    const { userId, set = {} } = change;
+    // Before the account, or two admins who demote each other would each lock one of them and wait for the other.
+    const admins = mayLoseAdmin(change) ? await lockAdmins(tx) : [];
+    const [account] = await tx.select().from(users).where(eq(users.id, userId)).for('update');
+    if (account === undefined || !isAsExpected(account, change.expected)) return { kind: 'overtaken' };
+    if (losesAdmin(account, change) && admins.every(({ id }) => id === userId)) return { kind: 'last_admin' };
+    const used = change.link === undefined || (await tx.delete(links).where(eq(links.id, change.link))).rowCount === 1;
+    if (!used) return { kind: 'link_invalid' };
+
+    const endedSessions = await endSessionsOf(tx, change);
+    if (change.delete) {
+      await tx.update(sessions).set({ userAgent: null, ip: null }).where(eq(sessions.userId, userId));
+      await tx.delete(users).where(eq(users.id, userId));
+      return { kind: 'changed', account, endedSessions };
+    }
+    if (Object.keys(set).length > 0) await tx.update(users).set(set).where(eq(users.id, userId));
+    const revoked = change.revokeLinks ?? [];
+    if (revoked.length > 0)
+      await tx.delete(links).where(and(eq(links.userId, userId), inArray(links.purpose, [...revoked])));
+    if (change.newLink !== undefined) await replaceLink(tx, change.newLink);
+    return { kind: 'changed', account: { ...account, ...set }, endedSessions };
+  }
+
+  /** Always in one order, so that of two admins who demote each other the second waits, and finds the first demoted. */
+  const lockAdmins = (tx: Executor) =>
+    tx
+      .select({ id: users.id })
+      .from(users)
+      .where(and(eq(users.role, 'admin'), isNull(users.disabledAt)))
+      .orderBy(users.id)
+      .for('update');
+
   return {
-    async createAccount(account, first) {
+    async createAccount(account, first, link) {
       try {
-        if (first !== undefined) return await begin(first, account);
-        await db.insert(users).values(account);
-        return { kind: 'created', replaced: false };
+        const { replaced, sent } = await db.transaction(async (tx) => {
+          const ended =
+            first?.replacing !== undefined && (await end(tx, first.replacing, 'revoked', account.createdAt));
+          await tx.insert(users).values(account);
+          if (first !== undefined) await tx.insert(sessions).values(first.session);
+          if (link !== undefined) await tx.insert(links).values(link);
+          return { replaced: ended, sent: await send(tx, first?.mails, account.createdAt) };
+        });
+        if (sent) onMail?.();
+        return { kind: 'created', replaced };
       } catch (error) {
-        const constraint = violatedConstraint(error);
-        if (constraint === undefined) throw error;
-        // Of several violated constraints the database reports any one.
-        const kind = (await taken(account.username, account.email)) ?? TAKEN[constraint];
-        if (kind === undefined) throw error;
-        return { kind };
+        return takenIn(error, account);
       }
     },
 
@@ -147,25 +229,76 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
       return (await accountByEmail.execute({ email }))[0];
     },
 
+    async findAccount(id) {
+      return (await db.select().from(users).where(eq(users.id, id)))[0];
+    },
+
+    async changeAccount(change) {
+      try {
+        const { changed, sent } = await db.transaction(async (tx) => {
+          const result = await apply(tx, change);
+          return { changed: result, sent: result.kind === 'changed' && (await send(tx, change.mails, change.now)) };
+        });
+        if (sent) onMail?.();
+        return changed;
+      } catch (error) {
+        return takenIn(error, change.set ?? {});
+      }
+    },
+
+    async findLink(id) {
+      return (await db.select().from(links).where(eq(links.id, id)))[0];
+    },
+
+    async purgeLinks(before, limit) {
+      const expired = db.select({ id: links.id }).from(links).where(lt(links.expiresAt, before)).limit(limit);
+      return (await db.delete(links).where(inArray(links.id, expired))).rowCount ?? 0;
+    },
+
     async replacePasswordHash(userId, from, to) {
       const unchanged = and(eq(users.id, userId), eq(users.passwordHash, from));
       await db.update(users).set({ passwordHash: to }).where(unchanged);
     },
 
-    createSession: (session) => begin(session),
+    async createSession({ session, replacing, mails }, { id, passwordChangedAt }) {
+      const { created, sent } = await db.transaction(async (tx) => {
+        const unchanged = and(
+          eq(users.id, id),
+          eq(users.passwordChangedAt, passwordChangedAt),
+          isNull(users.disabledAt),
+        );
+        // Locked, so that whoever changes the account waits, and then finds the session and ends it.
+        const [account] = await tx.select({ id: users.id }).from(users).where(unchanged).for('share');
+        if (account === undefined) return { created: { kind: 'overtaken' } as const, sent: false };
+        const replaced = replacing !== undefined && (await end(tx, replacing, 'revoked', session.createdAt));
+        await tx.insert(sessions).values(session);
+        return { created: { kind: 'created', replaced } as const, sent: await send(tx, mails, session.createdAt) };
+      });
+      if (sent) onMail?.();
+      return created;
+    },
+
+    async liveSessions(userId, now) {
+      const live = and(eq(sessions.userId, userId), isNull(sessions.endedAt), gt(sessions.expiresAt, now));
+      return db.select().from(sessions).where(live).orderBy(desc(sessions.lastSeenAt));
+    },
+
+    async setAuthenticatedAt(sessionId, now) {
+      await db.update(sessions).set({ authenticatedAt: now }).where(eq(sessions.id, sessionId));
+    },
 
     async redeem(claims, now, policy) {
       // Whenever the write finds that another server was faster, the row has got further, so this ends.
       for (;;) {
         const found = await find(claims.sessionId);
-        if (found === undefined) return PURGED;
-        const { session } = found;
+        if (found.kind === 'ended') return found;
+        const { session, user } = found;
         const decision = decideRefresh(session, claims, now, policy);
         // Whatever happened in between, the session has two holders.
-        if (decision.kind === 'reused') return endReused(claims.sessionId, now);
+        if (decision.kind === 'reused') return endReused(found, now);
         if (decision.kind === 'ended') return { ...decision, byThisCall: false };
         const kind = decision.kind === 'keep' ? 'keep' : 'issue';
-        if (!('progress' in decision)) return { kind, ...found };
+        if (!('progress' in decision)) return { kind, session, user };
         const changes = { ...decision.progress, lastSeenAt: now };
         const { rowCount } = await progress.execute({
           ...changes,
@@ -174,16 +307,17 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
           readIssuedAt: session.issuedAt,
           readConfirmed: session.confirmed,
         });
-        if (rowCount === 1) return { kind, ...found, session: { ...session, ...changes } };
+        if (rowCount === 1) return { kind, user, session: { ...session, ...changes } };
       }
     },
 
     async authenticate(claims, now, policy) {
       const found = await find(claims.sessionId);
-      if (found === undefined) return PURGED;
-      const decision = decideCall(found.session, claims, now, policy);
+      if (found.kind === 'ended') return found;
+      const { session, user } = found;
+      const decision = decideCall(session, claims, now, policy);
       if (decision.kind === 'ended') return { ...decision, byThisCall: false };
-      if (decision.kind === 'reused') return endReused(claims.sessionId, now);
+      if (decision.kind === 'reused') return endReused(found, now);
       if (decision.confirmedIssuedAt !== undefined) {
         const issuedAt = decision.confirmedIssuedAt;
         try {
@@ -192,9 +326,9 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
           // The call can be answered without the write, and a later one confirms the generation just as well.
           if (!isDatabaseUnavailable(error)) throw error;
         }
-        Object.assign(found.session, { confirmed: true, issuedAt, lastSeenAt: now });
+        Object.assign(session, { confirmed: true, issuedAt, lastSeenAt: now });
       }
-      return { kind: 'authenticated', ...found };
+      return { kind: 'authenticated', session, user };
     },
 
     endSession: (id, reason, now) => end(db, id, reason, now),

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
-import { bigint, bigserial, boolean, index, integer, pgTable, text, uniqueIndex } from 'drizzle-orm/pg-core';
+import { bigint, bigserial, boolean, index, integer, jsonb, pgTable, text, uniqueIndex } from 'drizzle-orm/pg-core';
+import { roles } from '../../../../shared/auth.ts';
 
 // The same tables as in ../sqlite/tables.sqlite.ts, which explains them; tables.test.ts holds them against each other.
 
@@ -12,7 +13,11 @@ export const users = pgTable(
     id: text('id').primaryKey(),
     username: text('username').notNull(),
     email: text('email').notNull(),
+    emailVerifiedAt: time('email_verified_at'),
     passwordHash: text('password_hash').notNull(),
+    passwordChangedAt: time('password_changed_at').notNull(),
+    role: text('role', { enum: roles }).notNull(),
+    disabledAt: time('disabled_at'),
     createdAt: time('created_at').notNull(),
   },
   (table) => [
@@ -26,15 +31,15 @@ export const sessions = pgTable(
   'sessions',
   {
     id: text('id').primaryKey(),
-    userId: text('user_id')
-      .notNull()
-      .references(() => users.id, { onDelete: 'cascade' }),
+    userId: text('user_id').notNull(),
     generation: integer('generation').notNull(),
     issuedAt: time('issued_at').notNull(),
     confirmed: boolean('confirmed').notNull(),
     previousIssuedAt: time('previous_issued_at'),
     createdAt: time('created_at').notNull(),
     lastSeenAt: time('last_seen_at').notNull(),
+    authenticatedAt: time('authenticated_at').notNull(),
+    remember: boolean('remember').notNull(),
     expiresAt: time('expires_at').notNull(),
     endedAt: time('ended_at'),
     endReason: text('end_reason', { enum: ['revoked', 'reused'] }),
@@ -42,6 +47,40 @@ export const sessions = pgTable(
     ip: text('ip'),
   },
   (table) => [index('sessions_issued_at').on(table.issuedAt), index('sessions_user_id').on(table.userId)],
+);
+
+export const links = pgTable(
+  'links',
+  {
+    id: text('id').primaryKey(),
+    purpose: text('purpose').notNull(),
+    userId: text('user_id')
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    data: jsonb('data').$type<Record<string, string>>().notNull(),
+    createdAt: time('created_at').notNull(),
+    expiresAt: time('expires_at').notNull(),
+  },
+  (table) => [
+    uniqueIndex('links_user_purpose_unique').on(table.userId, table.purpose),
+    index('links_expires_at').on(table.expiresAt),
+  ],
+);
+
+export const outbox = pgTable(
+  'outbox',
+  {
+    id: text('id').primaryKey(),
+    userId: text('user_id'),
+    recipient: text('recipient').notNull(),
+    template: text('template').notNull(),
+    data: jsonb('data').$type<Record<string, string>>().notNull(),
+    linkId: text('link_id'),
+    createdAt: time('created_at').notNull(),
+    attempts: integer('attempts').notNull(),
+    nextAttemptAt: time('next_attempt_at').notNull(),
+  },
+  (table) => [index('outbox_next_attempt_at').on(table.nextAttemptAt), index('outbox_user_id').on(table.userId)],
 );
 
 export const rateLimits = pgTable(
@@ -61,6 +100,7 @@ export const auditEvents = pgTable(
     at: time('at').notNull(),
     type: text('type').notNull(),
     userId: text('user_id'),
+    actorId: text('actor_id'),
     sessionId: text('session_id'),
     ip: text('ip'),
     userAgent: text('user_agent'),

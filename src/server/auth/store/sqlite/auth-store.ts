@@ -1,24 +1,48 @@
-import { and, eq, inArray, isNull, lt, sql } from 'drizzle-orm';
+import { and, desc, eq, gt, inArray, isNull, lt, ne, sql } from 'drizzle-orm';
 import { isDatabaseUnavailable } from '../../../db/errors.ts';
 import type { SqliteDatabase } from '../../../db/sqlite.ts';
+import type { NewMail } from '../../../mail/mails.ts';
 import { decideCall, decideRefresh, type EndReason } from '../../sessions/rotation.ts';
-import { PURGED, toUser, type AuthStore, type Ended, type Live, type NewSession } from '../auth-store.ts';
-import { sessions, users } from './tables.sqlite.ts';
+import {
+  endedWithAccount,
+  isAsExpected,
+  losesAdmin,
+  PURGED,
+  reusedMail,
+  toOutboxRow,
+  toUser,
+  type AccountChange,
+  type AccountChanged,
+  type AuthStore,
+  type Ended,
+  type LinkRow,
+  type Live,
+  type NewSession,
+} from '../auth-store.ts';
+import { links, outbox, sessions, users } from './tables.sqlite.ts';
 
 const IMMEDIATE = { behavior: 'immediate' } as const;
 
 /**
  * The verbs on SQLite. Each runs synchronously, so one without a transaction is a single step within this process; what
  * another process can do in between is ruled out by a transaction or by the condition of the write.
+ * @param onMail called when mail has been written to the outbox; if undefined, none is written
  */
-export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase): AuthStore {
+export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onMail?: () => void): AuthStore {
   const sessionById = db
     .select()
     .from(sessions)
     .where(eq(sessions.id, sql.placeholder('id')))
     .prepare();
   const userById = db
-    .select({ id: users.id, username: users.username, email: users.email, createdAt: users.createdAt })
+    .select({
+      id: users.id,
+      username: users.username,
+      email: users.email,
+      emailVerifiedAt: users.emailVerifiedAt,
+      role: users.role,
+      createdAt: users.createdAt,
+    })
     .from(users)
     .where(eq(users.id, sql.placeholder('id')))
     .prepare();
@@ -41,11 +65,14 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase): Au
     .prepare();
 
   /** Two reads by primary key: a join takes three times as long in better-sqlite3, and every call would pay for it. */
-  function find(id: string): Live | undefined {
+  function find(id: string): ({ kind: 'live' } & Live) | Ended {
     const session = sessionById.get({ id });
-    const user = session && userById.get({ id: session.userId });
-    return user && { session, user: toUser(user) };
+    if (session === undefined) return PURGED;
+    const user = userById.get({ id: session.userId });
+    return user === undefined ? endedWithAccount(session) : { kind: 'live', session, user: toUser(user) };
   }
+
+  const accountById = (id: string) => db.select().from(users).where(eq(users.id, id)).get();
 
   /** @returns false where the session does not exist or had already ended */
   function end(id: string, endReason: EndReason, endedAt: number): boolean {
@@ -53,8 +80,33 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase): Au
     return db.update(sessions).set({ endedAt, endReason }).where(live).run().changes > 0;
   }
 
-  function endReused(id: string, now: number): Ended {
-    return { kind: 'ended', reason: 'reused', byThisCall: end(id, 'reused', now) };
+  /** A transaction that may write mail, which `onMail` is told of once it is committed. */
+  function transact<Result>(
+    run: (send: (mails: readonly NewMail[] | undefined, now: number) => void) => Result,
+  ): Result {
+    let sent = false;
+    const result = db.transaction(
+      () =>
+        run((mails, now) => {
+          if (onMail === undefined || mails === undefined || mails.length === 0) return;
+          db.insert(outbox)
+            .values(mails.map((mail) => toOutboxRow(mail, now)))
+            .run();
+          sent = true;
+        }),
+      IMMEDIATE,
+    );
+    if (sent) onMail?.();
+    return result;
+  }
+
+  function endReused(live: Live, now: number): Ended {
+    const byThisCall = transact((send) => {
+      const ended = end(live.session.id, 'reused', now);
+      if (ended) send([reusedMail(live)], now);
+      return ended;
+    });
+    return { kind: 'ended', reason: 'reused', byThisCall };
   }
 
   /** Runs in the caller's transaction. @returns whether a session was replaced */
@@ -64,22 +116,81 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase): Au
     return replaced;
   }
 
-  const exists = (condition: ReturnType<typeof eq>) =>
+  /** Runs in the caller's transaction. */
+  function replaceLink(link: LinkRow): void {
+    db.delete(links)
+      .where(and(eq(links.userId, link.userId), eq(links.purpose, link.purpose)))
+      .run();
+    db.insert(links).values(link).run();
+  }
+
+  const exists = (condition: ReturnType<typeof and>) =>
     db.select({ id: users.id }).from(users).where(condition).get() !== undefined;
 
-  function taken(username: string, email: string) {
-    if (exists(eq(sql`lower(${users.username})`, username.toLowerCase()))) return 'username_taken';
-    return exists(eq(users.email, email)) ? 'email_taken' : undefined;
+  /** @param except a user who may have them */
+  function taken(username: string | undefined, email: string | undefined, except = '') {
+    const byUsername = username && eq(sql`lower(${users.username})`, username.toLowerCase());
+    if (byUsername && exists(and(byUsername, ne(users.id, except)))) return 'username_taken';
+    return email && exists(and(eq(users.email, email), ne(users.id, except))) ? 'email_taken' : undefined;
+  }
+
+  /** Runs in the caller's transaction. @returns the ids of the sessions ended */
+  function endSessionsOf({ userId, now, endSessions, ...change }: AccountChange): string[] {
+    if (endSessions === undefined && !change.delete) return [];
+    const ended = db
+      .update(sessions)
+      .set({ endedAt: now, endReason: 'revoked' })
+      .where(
+        and(
+          eq(sessions.userId, userId),
+          isNull(sessions.endedAt),
+          endSessions?.except === undefined ? undefined : ne(sessions.id, endSessions.except),
+          endSessions?.only === undefined ? undefined : eq(sessions.id, endSessions.only),
+        ),
+      )
+      .returning({ id: sessions.id })
+      .all();
+    return ended.map(({ id }) => id);
+  }
+
+  /** Runs in a transaction, of which nothing may be written before all the questions are answered. */
+  function apply(change: AccountChange): AccountChanged {
+    const { userId, set = {} } = change;
+    const account = accountById(userId);
+    if (account === undefined || !isAsExpected(account, change.expected)) return { kind: 'overtaken' };
+    const isOtherAdmin = and(eq(users.role, 'admin'), isNull(users.disabledAt), ne(users.id, userId));
+    if (losesAdmin(account, change) && !exists(isOtherAdmin)) return { kind: 'last_admin' };
+    const kind = taken(set.username, set.email, userId);
+    if (kind !== undefined) return { kind };
+    const used = change.link === undefined || db.delete(links).where(eq(links.id, change.link)).run().changes > 0;
+    if (!used) return { kind: 'link_invalid' };
+
+    const endedSessions = endSessionsOf(change);
+    if (change.delete) {
+      db.update(sessions).set({ userAgent: null, ip: null }).where(eq(sessions.userId, userId)).run();
+      db.delete(users).where(eq(users.id, userId)).run();
+      return { kind: 'changed', account, endedSessions };
+    }
+    if (Object.keys(set).length > 0) db.update(users).set(set).where(eq(users.id, userId)).run();
+    const revoked = change.revokeLinks ?? [];
+    if (revoked.length > 0)
+      db.delete(links)
+        .where(and(eq(links.userId, userId), inArray(links.purpose, [...revoked])))
+        .run();
+    if (change.newLink !== undefined) replaceLink(change.newLink);
+    return { kind: 'changed', account: { ...account, ...set }, endedSessions };
   }
 
   return {
-    async createAccount(account, first) {
-      return db.transaction(() => {
+    async createAccount(account, first, link) {
+      return transact((send) => {
         const kind = taken(account.username, account.email);
         if (kind !== undefined) return { kind };
         db.insert(users).values(account).run();
+        if (link !== undefined) replaceLink(link);
+        send(first?.mails, account.createdAt);
         return { kind: 'created', replaced: first !== undefined && begin(first) };
-      }, IMMEDIATE);
+      });
     },
 
     async findTaken(username, email) {
@@ -90,41 +201,82 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase): Au
       return accountByEmail.get({ email });
     },
 
+    async findAccount(id) {
+      return accountById(id);
+    },
+
+    async changeAccount(change) {
+      return transact((send) => {
+        const changed = apply(change);
+        if (changed.kind === 'changed') send(change.mails, change.now);
+        return changed;
+      });
+    },
+
+    async findLink(id) {
+      return db.select().from(links).where(eq(links.id, id)).get();
+    },
+
+    async purgeLinks(before, limit) {
+      const expired = db.select({ id: links.id }).from(links).where(lt(links.expiresAt, before)).limit(limit);
+      return withoutFsync(() => db.delete(links).where(inArray(links.id, expired)).run().changes);
+    },
+
     async replacePasswordHash(userId, from, to) {
       const unchanged = and(eq(users.id, userId), eq(users.passwordHash, from));
       db.update(users).set({ passwordHash: to }).where(unchanged).run();
     },
 
-    async createSession(session) {
-      return { kind: 'created', replaced: db.transaction(() => begin(session), IMMEDIATE) };
+    async createSession(first, { id, passwordChangedAt }) {
+      return transact((send) => {
+        const unchanged = and(
+          eq(users.id, id),
+          eq(users.passwordChangedAt, passwordChangedAt),
+          isNull(users.disabledAt),
+        );
+        if (!exists(unchanged)) return { kind: 'overtaken' };
+        send(first.mails, first.session.createdAt);
+        return { kind: 'created', replaced: begin(first) };
+      });
+    },
+
+    async liveSessions(userId, now) {
+      const live = and(eq(sessions.userId, userId), isNull(sessions.endedAt), gt(sessions.expiresAt, now));
+      return db.select().from(sessions).where(live).orderBy(desc(sessions.lastSeenAt)).all();
+    },
+
+    async setAuthenticatedAt(sessionId, now) {
+      db.update(sessions).set({ authenticatedAt: now }).where(eq(sessions.id, sessionId)).run();
     },
 
     async redeem(claims, now, policy) {
       const redeemed = withoutFsync(() =>
         db.transaction(() => {
           const found = find(claims.sessionId);
-          if (found === undefined) return PURGED;
-          const decision = decideRefresh(found.session, claims, now, policy);
-          if (decision.kind === 'reused') return decision;
+          if (found.kind === 'ended') return found;
+          const { session, user } = found;
+          const decision = decideRefresh(session, claims, now, policy);
+          if (decision.kind === 'reused') return { kind: 'reused', session, user } as const;
           if (decision.kind === 'ended') return { ...decision, byThisCall: false };
           if ('progress' in decision) {
             const changes = { ...decision.progress, lastSeenAt: now };
             writeProgress.run({ ...changes, id: claims.sessionId });
-            Object.assign(found.session, changes);
+            Object.assign(session, changes);
           }
-          return { kind: decision.kind === 'keep' ? 'keep' : 'issue', ...found } as const;
+          return { kind: decision.kind === 'keep' ? 'keep' : 'issue', session, user } as const;
         }, IMMEDIATE),
       );
       // A write of its own, because it has to be durable. Whatever happened in between, the session has two holders.
-      return redeemed.kind === 'reused' ? endReused(claims.sessionId, now) : redeemed;
+      return redeemed.kind === 'reused' ? endReused(redeemed, now) : redeemed;
     },
 
     async authenticate(claims, now, policy) {
       const found = find(claims.sessionId);
-      if (found === undefined) return PURGED;
-      const decision = decideCall(found.session, claims, now, policy);
+      if (found.kind === 'ended') return found;
+      const { session, user } = found;
+      const decision = decideCall(session, claims, now, policy);
       if (decision.kind === 'ended') return { ...decision, byThisCall: false };
-      if (decision.kind === 'reused') return endReused(claims.sessionId, now);
+      if (decision.kind === 'reused') return endReused(found, now);
       if (decision.confirmedIssuedAt !== undefined) {
         const changes = { confirmed: true, issuedAt: decision.confirmedIssuedAt, lastSeenAt: now };
         // Another process may have confirmed or rotated it since it was read.
@@ -139,9 +291,9 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase): Au
           // The call can be answered without the write, and a later one confirms the generation just as well.
           if (!isDatabaseUnavailable(error)) throw error;
         }
-        Object.assign(found.session, changes);
+        Object.assign(session, changes);
       }
-      return { kind: 'authenticated', ...found };
+      return { kind: 'authenticated', session, user };
     },
 
     async endSession(id, reason, now) {

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { index, integer, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import { roles } from '../../../../shared/auth.ts';
 
 /** Times are milliseconds since the epoch. */
 const time = (name: string) => integer(name, { mode: 'number' });
@@ -10,7 +11,11 @@ export const users = sqliteTable(
     id: text('id').primaryKey(),
     username: text('username').notNull(),
     email: text('email').notNull(),
+    emailVerifiedAt: time('email_verified_at'),
     passwordHash: text('password_hash').notNull(),
+    passwordChangedAt: time('password_changed_at').notNull(),
+    role: text('role', { enum: roles }).notNull(),
+    disabledAt: time('disabled_at'),
     createdAt: time('created_at').notNull(),
   },
   (table) => [
@@ -25,15 +30,16 @@ export const sessions = sqliteTable(
   'sessions',
   {
     id: text('id').primaryKey(),
-    userId: text('user_id')
-      .notNull()
-      .references(() => users.id, { onDelete: 'cascade' }),
+    // No foreign key: the ended sessions of a deleted account tell its other browsers why they were logged out.
+    userId: text('user_id').notNull(),
     generation: integer('generation').notNull(),
     issuedAt: time('issued_at').notNull(),
     confirmed: integer('confirmed', { mode: 'boolean' }).notNull(),
     previousIssuedAt: time('previous_issued_at'),
     createdAt: time('created_at').notNull(),
     lastSeenAt: time('last_seen_at').notNull(),
+    authenticatedAt: time('authenticated_at').notNull(),
+    remember: integer('remember', { mode: 'boolean' }).notNull(),
     expiresAt: time('expires_at').notNull(),
     endedAt: time('ended_at'),
     endReason: text('end_reason', { enum: ['revoked', 'reused'] }),
@@ -45,6 +51,44 @@ export const sessions = sqliteTable(
     index('sessions_issued_at').on(table.issuedAt),
     index('sessions_user_id').on(table.userId),
   ],
+);
+
+/** Single-use links. The token in a mailed link names a row and is signed; no part of it is stored. See auth/links.ts. */
+export const links = sqliteTable(
+  'links',
+  {
+    id: text('id').primaryKey(),
+    purpose: text('purpose').notNull(),
+    userId: text('user_id')
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    data: text('data', { mode: 'json' }).$type<Record<string, string>>().notNull(),
+    createdAt: time('created_at').notNull(),
+    expiresAt: time('expires_at').notNull(),
+  },
+  (table) => [
+    // A new link replaces the one before.
+    uniqueIndex('links_user_purpose_unique').on(table.userId, table.purpose),
+    index('links_expires_at').on(table.expiresAt),
+  ],
+);
+
+/** Mail to be sent, written in the transaction that causes it and deleted once it has been handed over. */
+export const outbox = sqliteTable(
+  'outbox',
+  {
+    id: text('id').primaryKey(),
+    // No foreign key: some mail outlives the account.
+    userId: text('user_id'),
+    recipient: text('recipient').notNull(),
+    template: text('template').notNull(),
+    data: text('data', { mode: 'json' }).$type<Record<string, string>>().notNull(),
+    linkId: text('link_id'),
+    createdAt: time('created_at').notNull(),
+    attempts: integer('attempts').notNull(),
+    nextAttemptAt: time('next_attempt_at').notNull(),
+  },
+  (table) => [index('outbox_next_attempt_at').on(table.nextAttemptAt), index('outbox_user_id').on(table.userId)],
 );
 
 /** Counters of rate-limiter-flexible, which dictates the columns. */
@@ -66,6 +110,8 @@ export const auditEvents = sqliteTable(
     at: time('at').notNull(),
     type: text('type').notNull(),
     userId: text('user_id'),
+    // Who did it, where that is not the user.
+    actorId: text('actor_id'),
     sessionId: text('session_id'),
     ip: text('ip'),
     userAgent: text('user_agent'),

@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import type { Tokens } from './sessions/tokens.ts';
+import type { AuthStore, LinkRow } from './store/auth-store.ts';
+
+const HOUR_MS = 60 * 60_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/** What a mailed link is for, how long it works, and the page that it opens. A feature adds its own here. */
+const PURPOSES = {
+  'email-verification': { lifetimeMs: 3 * DAY_MS, page: '/verify-email' },
+  'email-change': { lifetimeMs: DAY_MS, page: '/confirm-email' },
+  'password-reset': { lifetimeMs: HOUR_MS, page: '/reset-password' },
+} as const;
+export type LinkPurpose = keyof typeof PURPOSES;
+
+/**
+ * Single-use links sent by mail. A link is a signed token that names a row: the row holds no part of the token, so a copy of
+ * the database, or of the outbox, opens nothing.
+ */
+export function createLinks(options: { store: AuthStore; tokens: Tokens; clock: () => number }) {
+  const { store, tokens, clock } = options;
+  return {
+    /** @returns a link for `AccountChange.newLink`, which replaces the last one of its purpose */
+    create(purpose: LinkPurpose, userId: string, data: Record<string, string> = {}): LinkRow {
+      const now = clock();
+      return { id: randomUUID(), purpose, userId, data, createdAt: now, expiresAt: now + PURPOSES[purpose].lifetimeMs };
+    },
+
+    /**
+     * Reads a token that a page has sent. It is not used up yet: that takes `AccountChange.link`.
+     * @returns undefined where the link is expired, used, replaced, of another purpose, or not ours
+     */
+    async find(purpose: LinkPurpose, token: string): Promise<LinkRow | undefined> {
+      const now = clock();
+      const verified = tokens.verifyLink(token, now);
+      if (verified.kind !== 'valid' || verified.claims.purpose !== purpose) return undefined;
+      const link = await store.findLink(verified.claims.jti);
+      const matches = link?.purpose === purpose && link.userId === verified.claims.sub && link.expiresAt > now;
+      return matches ? link : undefined;
+    },
+
+    /**
+     * Called only when the mail is sent, so that the token is stored nowhere.
+     * @returns the path of the page, with the token in the fragment, which browsers do not send to servers
+     * @throws Error for a purpose that does not exist
+     */
+    path({ id, purpose, userId, createdAt, expiresAt }: LinkRow): string {
+      if (!(purpose in PURPOSES)) throw new Error(`There are no links for ${purpose}`);
+      const token = tokens.signLink({ sub: userId, jti: id, purpose, iat: createdAt / 1000, exp: expiresAt / 1000 });
+      return `${PURPOSES[purpose as LinkPurpose].page}#token=${token}`;
+    },
+  };
+}
+export type Links = ReturnType<typeof createLinks>;
