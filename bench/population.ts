@@ -40,18 +40,20 @@ function populate(folder: string, count: number, passwordHash: string): SeededSe
   database.pragma('synchronous = OFF');
   const now = Date.now();
   const addUser = database.prepare(
-    'INSERT INTO users (id, username, email, password_hash, created_at) VALUES (?, ?, ?, ?, ?)',
+    `INSERT INTO users (id, username, email, password_hash, password_changed_at, role, created_at)
+     VALUES (?, ?, ?, ?, ?, 'user', ?)`,
   );
   const addSession = database.prepare(
-    `INSERT INTO sessions (id, user_id, generation, issued_at, confirmed, created_at, last_seen_at, expires_at)
-     VALUES (?, ?, 1, ?, 0, ?, ?, ?)`,
+    `INSERT INTO sessions
+       (id, user_id, generation, issued_at, confirmed, created_at, last_seen_at, authenticated_at, remember, expires_at)
+     VALUES (?, ?, 1, ?, 0, ?, ?, ?, 1, ?)`,
   );
   const sessions: SeededSession[] = [];
   database.transaction(() => {
     for (let number = 0; number < count; number++) {
       const session = { id: randomUUID(), userId: randomUUID(), issuedAt: now / 1000 };
-      addUser.run(session.userId, `person${number}`, emailOf(number), passwordHash, now);
-      addSession.run(session.id, session.userId, now, now, now, now + 30 * DAY);
+      addUser.run(session.userId, `person${number}`, emailOf(number), passwordHash, now, now);
+      addSession.run(session.id, session.userId, now, now, now, now, now + 30 * DAY);
       sessions.push(session);
     }
   })();
@@ -77,7 +79,15 @@ export const refreshTokenOf = ({ id, userId, issuedAt }: SeededSession): string 
 /** @param lifetimeSeconds negative for an expired token */
 export function accessTokenOf({ id, userId, issuedAt }: SeededSession, lifetimeSeconds = 900): string {
   const iat = Date.now() / 1000;
-  return tokens.signAccess({ sub: userId, sid: id, gen: 1, gat: issuedAt, iat, exp: iat + lifetimeSeconds });
+  return tokens.signAccess({
+    sub: userId,
+    sid: id,
+    gen: 1,
+    gat: issuedAt,
+    role: 'user',
+    iat,
+    exp: iat + lifetimeSeconds,
+  });
 }
 
 /** Hashes a password as the server does. */

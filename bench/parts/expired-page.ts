@@ -58,7 +58,14 @@ async function requestsUntilWhole(
     accessToken: accessTokenOf(seeded, -1),
     expiresIn: 900,
     session: { id: seeded.id, generation: 1 },
-    user: { id: seeded.userId, username: 'x', email: 'x@example.com', createdAt: '' },
+    user: {
+      id: seeded.userId,
+      username: 'x',
+      email: 'x@example.com',
+      emailVerified: false,
+      role: 'user',
+      createdAt: '',
+    },
   };
   session.signIn(grant);
   if (knows) later = 901_000;

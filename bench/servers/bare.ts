@@ -9,6 +9,8 @@ const user = {
   id: '1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed',
   username: 'ada',
   email: 'ada@example.com',
+  emailVerified: false,
+  role: 'user',
   createdAt: '2030-01-01T00:00:00.000Z',
 };
 const router = t.router({ me: t.procedure.query(() => user) });

@@ -27,7 +27,7 @@ const copy = () => copyToPostgres(path, target.url, tables);
 function fill(events: number, without: number[] = []): void {
   const { db, close } = openSqlite(path);
   const { $client: client } = db;
-  client.exec(`insert into users values ('a', 'it''s', 'é\\n"', 'hash', 9007199254740991)`);
+  client.exec(`${INSERT_USER} values ('a', 'it''s', 'é\\n"', 'hash', 0, 'user', 9007199254740991)`);
   client.exec(`insert into rate_limits values ('key', 1, null)`);
   const insert = client.prepare('insert into audit_events (at, type, user_id) values (?, ?, ?)');
   client.transaction(() => {
@@ -36,6 +36,8 @@ function fill(events: number, without: number[] = []): void {
   for (const id of without) client.prepare('delete from audit_events where id = ?').run(id);
   close();
 }
+
+const INSERT_USER = 'insert into users (id, username, email, password_hash, password_changed_at, role, created_at)';
 
 const rowsOfTarget = async () =>
   await Promise.all(
@@ -114,7 +116,7 @@ describe('copying SQLite to PostgreSQL', () => {
     fill(2);
     const { db, close } = openSqlite(path);
     // PostgreSQL's text has no NUL.
-    db.$client.exec(`insert into users values ('b', 'b', 'b', 'a' || char(0), 0)`);
+    db.$client.exec(`${INSERT_USER} values ('b', 'b', 'b', 'a' || char(0), 0, 'user', 0)`);
     close();
     await expect(copy()).rejects.toThrow();
     expect(await rowsOfTarget()).toEqual([0, 0, 0, 0]);
@@ -143,8 +145,8 @@ describe('copying SQLite to PostgreSQL', () => {
     let writes = 0;
     const writing = { done: false, finished: copying.finally(() => (writing.done = true)) };
     while (!writing.done) {
-      server.db.$client.exec(`insert into audit_events (at, type) values (0, 'login'); insert into users
-        values ('id${writes}', 'name${writes}', 'email${writes}', '', 0)`);
+      server.db.$client.exec(`insert into audit_events (at, type) values (0, 'login'); ${INSERT_USER}
+        values ('id${writes}', 'name${writes}', 'email${writes}', '', 0, 'user', 0)`);
       writes++;
       await new Promise((resolve) => {
         setImmediate(resolve);

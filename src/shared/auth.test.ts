@@ -180,10 +180,17 @@ describe('the input', () => {
 });
 
 describe('what clients receive', () => {
-  const user = { id: 'anna', username: 'Anna', email: valid.email, createdAt: '2030-01-01T00:00:00.000Z' };
+  const user: User = {
+    id: 'anna',
+    username: 'Anna',
+    email: valid.email,
+    emailVerified: true,
+    role: 'user',
+    createdAt: '2030-01-01T00:00:00.000Z',
+  };
 
-  it('include four fields of a user, and no hash', () => {
-    expectTypeOf<keyof User>().toEqualTypeOf<'id' | 'username' | 'email' | 'createdAt'>();
+  it('include six fields of a user, and no hash', () => {
+    expectTypeOf<keyof User>().toEqualTypeOf<'id' | 'username' | 'email' | 'emailVerified' | 'role' | 'createdAt'>();
     expect(userSchema.parse({ ...user, passwordHash: 'hash' })).toEqual(user);
   });
 

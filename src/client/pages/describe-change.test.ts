@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
+import type { User } from '../../shared/auth.ts';
 import { describeChange, type Sample } from './describe-change.ts';
 
-const user = { id: 'u1', username: 'ada', email: 'ada@example.com', createdAt: '2026-01-01T00:00:00.000Z' };
+const user: User = {
+  id: 'u1',
+  username: 'ada',
+  email: 'ada@example.com',
+  emailVerified: false,
+  role: 'user',
+  createdAt: '2026-01-01T00:00:00.000Z',
+};
 
 const signedIn = ({ generation = 3, stale = false, expiresInMs = 10_000 } = {}): Sample => ({
   at: new Date(0),

@@ -34,13 +34,24 @@ const busy = {
 };
 
 describe('creating an account', () => {
-  it('returns the public user and stores only the hash', async () => {
+  it('returns the account and stores only the hash of its password', async () => {
     const created = await accounts().create(anna);
     expect(created).toEqual({
-      kind: 'user',
-      user: { id: expect.any(String), username: 'Anna', email: anna.email, createdAt: '2030-01-01T00:00:00.000Z' },
+      kind: 'account',
+      account: {
+        id: expect.any(String),
+        username: 'Anna',
+        email: anna.email,
+        emailVerifiedAt: null,
+        passwordHash: expect.any(String),
+        passwordChangedAt: NOW,
+        role: 'user',
+        disabledAt: null,
+        createdAt: NOW,
+      },
     });
     const stored = await store.findAccountByEmail(anna.email);
+    expect(created).toHaveProperty('account', stored);
     expect(stored?.passwordHash).toMatch(/^\$2b\$/);
     expect(database.db.$client.serialize().includes(anna.password)).toBe(false);
   });
@@ -59,7 +70,7 @@ describe('creating an account', () => {
     };
     expect(await strict.create({ ...anna, password: 'qzjx vwpk 1' })).toEqual(refused);
     expect(await strict.create({ ...anna, password: '😀'.repeat(11) })).toEqual(refused);
-    expect(await strict.create({ ...anna, password: 'qzjx vwpk 12' })).toHaveProperty('user');
+    expect(await strict.create({ ...anna, password: 'qzjx vwpk 12' })).toHaveProperty('account');
   });
 
   it('reports whether the username or the email is taken', async () => {
@@ -131,7 +142,7 @@ describe('checking a password', () => {
   });
 
   it('accepts an old password that could no longer be set', async () => {
-    expect(await accounts({ passwordMinLength: 64 }).checkPassword(login)).toHaveProperty('user');
+    expect(await accounts({ passwordMinLength: 64 }).checkPassword(login)).toHaveProperty('account');
   });
 
   it('reports overload, not a wrong password', async () => {
@@ -148,7 +159,7 @@ describe('checking a password', () => {
     expect((await store.findAccountByEmail(anna.email))?.passwordHash).toMatch(/^\$2b\$04\$/);
     await raised.checkPassword(login);
     expect((await store.findAccountByEmail(anna.email))?.passwordHash).toMatch(/^\$2b\$05\$/);
-    expect(await raised.checkPassword(login)).toHaveProperty('user');
+    expect(await raised.checkPassword(login)).toHaveProperty('account');
   });
 
   it('keeps a hash whose cost is right', async () => {
@@ -159,7 +170,7 @@ describe('checking a password', () => {
 
   it('accepts a correct password without capacity to rehash it', async () => {
     const crowded = accounts({ passwords: { ...stronger, hash: busy.hash } });
-    expect(await crowded.checkPassword(login)).toHaveProperty('user');
+    expect(await crowded.checkPassword(login)).toHaveProperty('account');
     expect((await store.findAccountByEmail(anna.email))?.passwordHash).toMatch(/^\$2b\$04\$/);
   });
 });

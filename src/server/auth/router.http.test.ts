@@ -30,6 +30,8 @@ describe('registering', () => {
         id: expect.any(String),
         username: 'Ada',
         email: 'ada@example.com',
+        emailVerified: false,
+        role: 'user',
         createdAt: '2030-01-01T00:00:00.000Z',
       },
     });
@@ -461,7 +463,9 @@ describe('a protected call', () => {
     const { user } = await client.register();
     const { data } = await client.query('auth.me');
     expect(data).toEqual(user);
-    expect(new Set(Object.keys(data as object))).toEqual(new Set(['createdAt', 'email', 'id', 'username']));
+    expect(new Set(Object.keys(data as object))).toEqual(
+      new Set(['createdAt', 'email', 'emailVerified', 'id', 'role', 'username']),
+    );
   });
 
   it('is refused without a token, with an expired one and with anything invalid', async () => {

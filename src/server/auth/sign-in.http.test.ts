@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { testWorld, type World } from '../testing/world.ts';
 import type { Proof } from './sign-in.ts';
+import { anna } from './store/testing/contract.ts';
 
 /** The proofs that the sample feature below derives from codes. */
 const proofs = vi.hoisted(() => new Map<string, unknown>());
@@ -32,7 +33,8 @@ describe("a feature's own sign-in", () => {
     await using world = await testWorld();
     const client = world.client();
     const { user, session } = await client.register('ada');
-    proofs.set('right', { kind: 'user', user } satisfies Proof);
+    const account = (await world.services.findAccount(user.id))!;
+    proofs.set('right', { kind: 'account', account } satisfies Proof);
     const answer = await client.mutate('codes.redeem', { code: 'right' });
     expect(answer.data).toMatchObject({ user, expiresIn: 900, session: { generation: 1 } });
     const cookies = answer.headers.getSetCookie().map((cookie) => cookie.split('=', 1)[0]);
@@ -46,7 +48,7 @@ describe("a feature's own sign-in", () => {
 
   it('creates an account together with its first session', async () => {
     await using world = await testWorld();
-    const account = { id: 'ada', username: 'Ada', email: 'ada@example.com', passwordHash: '', createdAt: 0 };
+    const account = anna({ id: 'ada', username: 'Ada', email: 'ada@example.com' });
     proofs.set('invitation', { kind: 'new-account', account } satisfies Proof);
     const client = world.client();
     expect((await client.mutate('codes.redeem', { code: 'invitation' })).data).toMatchObject({ user: { id: 'ada' } });

@@ -55,15 +55,19 @@ describe('an open database', () => {
   });
 
   const addUser = (id: string) =>
-    first.db.execute(sql`insert into users values (${id}, ${id}, ${`${id}@example.com`}, 'hash', 0)`);
+    first.db.execute(sql`
+      insert into users (id, username, email, password_hash, password_changed_at, role, created_at)
+      values (${id}, ${id}, ${`${id}@example.com`}, 'hash', 0, 'user', 0)`);
 
-  it('deletes the sessions of a deleted user', async () => {
+  it('deletes the links of a deleted user, and keeps the sessions', async () => {
     await addUser('anna');
     await first.db.execute(sql`
-      insert into sessions (id, user_id, generation, issued_at, confirmed, created_at, last_seen_at, expires_at)
-      values ('session', 'anna', 1, 0, false, 0, 0, 1)`);
+      insert into sessions (id, user_id, generation, issued_at, confirmed, created_at, last_seen_at, authenticated_at,
+        remember, expires_at) values ('session', 'anna', 1, 0, false, 0, 0, 0, true, 1)`);
+    await first.db.execute(sql`insert into links values ('link', 'any', 'anna', '{}', 0, 1)`);
     await first.db.execute(sql`delete from users`);
-    expect((await first.db.execute(sql`select * from sessions`)).rows).toEqual([]);
+    expect((await first.db.execute(sql`select id from links`)).rows).toEqual([]);
+    expect((await first.db.execute(sql`select id from sessions`)).rows).toEqual([{ id: 'session' }]);
   });
 
   it('names the constraint that a query has violated', async () => {

@@ -10,7 +10,17 @@ import { users } from '../auth/store/sqlite/tables.sqlite.ts';
 
 type Database = SqliteDatabase['db'];
 
-const person = { id: 'a', username: 'a', email: 'a', passwordHash: 'a', createdAt: 0 };
+const INSERT_USER = 'insert into users (id, username, email, password_hash, password_changed_at, role, created_at)';
+const INSERT_ANNA = `${INSERT_USER} values ('anna', 'Anna', 'anna@example.com', 'hash', 0, 'user', 0)`;
+const person = {
+  id: 'a',
+  username: 'a',
+  email: 'a',
+  passwordHash: 'a',
+  passwordChangedAt: 0,
+  role: 'user',
+  createdAt: 0,
+} as const;
 
 let folder: string;
 beforeEach(() => {
@@ -42,7 +52,7 @@ describe('openSqlite', () => {
   it('keeps existing data, and applies no migration twice', () => {
     const path = join(folder, 'app.db');
     const first = openSqlite(path);
-    first.db.$client.exec(`insert into users values ('anna', 'Anna', 'anna@example.com', 'hash', 0)`);
+    first.db.$client.exec(INSERT_ANNA);
     first.close();
     const second = openSqlite(path);
     expect(second.db.$client.prepare('select id from users').pluck().all()).toEqual(['anna']);
@@ -52,7 +62,7 @@ describe('openSqlite', () => {
   it('opens a file twice', () => {
     const path = join(folder, 'app.db');
     const both = [openSqlite(path), openSqlite(path)] as const;
-    both[0].db.$client.exec(`insert into users values ('anna', 'Anna', 'anna@example.com', 'hash', 0)`);
+    both[0].db.$client.exec(INSERT_ANNA);
     expect(both[1].db.$client.prepare('select count(*) from users').pluck().get()).toBe(1);
     for (const { close } of both) close();
   });
@@ -68,7 +78,7 @@ describe('openSqlite', () => {
   it('refuses a damaged file', () => {
     const path = join(folder, 'app.db');
     const database = openSqlite(path);
-    const insert = database.db.$client.prepare(`insert into users values (?, ?, ?, ?, 0)`);
+    const insert = database.db.$client.prepare(`${INSERT_USER} values (?, ?, ?, ?, 0, 'user', 0)`);
     for (let i = 0; i < 500; i++) insert.run(`id${i}`, `name${i}`, `${i}@example.com`, 'x'.repeat(60));
     database.close();
     const bytes = readFileSync(path);
@@ -83,15 +93,17 @@ describe('openSqlite', () => {
 });
 
 describe('the tables', () => {
-  it('delete the sessions of a deleted user', () => {
+  it('delete the links of a deleted user, and keep the sessions', () => {
     const { db, close } = openSqlite(':memory:');
     db.$client.exec(`
-      insert into users values ('anna', 'Anna', 'anna@example.com', 'hash', 0);
-      insert into sessions (id, user_id, generation, issued_at, confirmed, created_at, last_seen_at, expires_at)
-        values ('session', 'anna', 1, 0, 0, 0, 0, 1);
+      ${INSERT_ANNA};
+      insert into links values ('link', 'any', 'anna', '{}', 0, 1);
+      insert into sessions (id, user_id, generation, issued_at, confirmed, created_at, last_seen_at, authenticated_at,
+        remember, expires_at) values ('session', 'anna', 1, 0, 0, 0, 0, 0, 1, 1);
       delete from users;
     `);
-    expect(db.$client.prepare('select count(*) from sessions').pluck().get()).toBe(0);
+    const idsOf = (table: string) => db.$client.prepare(`select id from ${table}`).pluck().all();
+    expect([idsOf('links'), idsOf('sessions')]).toEqual([[], ['session']]);
     close();
   });
 
@@ -121,7 +133,7 @@ describe('withoutFsync', () => {
   });
 });
 
-const addUser = sql`insert into users values ('a', 'a', 'a', 'a', 0)`;
+const addUser = sql.raw(`${INSERT_USER} values ('a', 'a', 'a', 'a', 0, 'user', 0)`);
 
 describe('a query', () => {
   it('rethrows an error that is not the fault of the database', () => {

@@ -2,12 +2,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openSqlite } from '../../db/sqlite.ts';
 import { createLimiters, createThrottle, LIMITS, type Guess } from './throttle.ts';
 import { purgeLimits, sqliteLimiters } from '../store/sqlite/limits.ts';
+import { anna } from '../store/testing/contract.ts';
 import type { Proof } from '../sign-in.ts';
 
 const wrong: Proof = { kind: 'failed', failure: { code: 'invalid_credentials' } };
 const right: Proof = {
-  kind: 'user',
-  user: { id: 'ada', username: 'Ada', email: 'ada@example.com', createdAt: '2030-01-01T00:00:00.000Z' },
+  kind: 'account',
+  account: anna(),
 };
 const FREE = LIMITS.loginByAccount.points;
 

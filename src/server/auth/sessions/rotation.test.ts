@@ -27,6 +27,8 @@ function row(changes: Partial<SessionRow> = {}): SessionRow {
     previousIssuedAt: ISSUED - 60 * MINUTE,
     createdAt: ISSUED - DAY,
     lastSeenAt: ISSUED,
+    authenticatedAt: ISSUED,
+    remember: true,
     expiresAt: ISSUED + 29 * DAY,
     endedAt: null,
     endReason: null,

@@ -13,9 +13,17 @@ const ACCESS = 'access secret of these tests, 32 bytes';
 const REFRESH = 'refresh secret of these tests, 32 bytes';
 const tokens = createTokens({ accessSecrets: [ACCESS], refreshSecrets: [REFRESH], accessTokenLifetimeMs });
 
-const claims = { sub: 'anna', sid: 'session', gen: 3, gat: seconds - 1, iat: seconds, exp: seconds + 900 };
+const claims = {
+  sub: 'anna',
+  sid: 'session',
+  gen: 3,
+  gat: seconds - 1,
+  role: 'user',
+  iat: seconds,
+  exp: seconds + 900,
+} as const;
 const access = { iss: 'latchkey', aud: 'latchkey', ...claims };
-const { gat: _, ...refresh } = access;
+const { gat: _, role: _role, ...refresh } = access;
 const header = { alg: 'HS256', typ: 'at+jwt' };
 
 const encode = (value: unknown) =>

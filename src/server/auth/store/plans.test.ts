@@ -29,7 +29,7 @@ async function callEveryVerb({ store, auditStore, durableLimiter, purgeLimits }:
   await store.findTaken('Anna', 'anna@example.com');
   await store.createAccount(anna(), { session: newSession(), replacing: 'row1' });
   await store.createAccount(bert());
-  await store.createSession({ session: newSession({ id: 'second' }), replacing: 'session' });
+  await store.createSession({ session: newSession({ id: 'second' }), replacing: 'session' }, anna());
   await store.findAccountByEmail('anna@example.com');
   await store.replacePasswordHash('anna', 'h1', 'h2');
   await store.authenticate(accessClaims(1, START, { sessionId: 'second' }), later, policy);
@@ -47,9 +47,11 @@ async function callEveryVerb({ store, auditStore, durableLimiter, purgeLimits }:
 
 /** Fills each table; the nth row has the time n. `numbers` is a table with the column n. */
 const fill = (numbers: string, confirmed: string) => [
-  `insert into users select 'row' || n, 'user' || n, 'user' || n || '@example.com', 'hash', n from ${numbers}`,
-  `insert into sessions (id, user_id, generation, issued_at, confirmed, created_at, last_seen_at, expires_at)
-     select 'row' || n, 'row' || n, 1, n, ${confirmed}, n, n, n from ${numbers}`,
+  `insert into users (id, username, email, password_hash, password_changed_at, role, created_at)
+     select 'row' || n, 'user' || n, 'user' || n || '@example.com', 'hash', n, 'user', n from ${numbers}`,
+  `insert into sessions
+     (id, user_id, generation, issued_at, confirmed, created_at, last_seen_at, authenticated_at, remember, expires_at)
+     select 'row' || n, 'row' || n, 1, n, ${confirmed}, n, n, n, ${confirmed}, n from ${numbers}`,
   `insert into rate_limits select 'row' || n, 1, n from ${numbers}`,
   `insert into audit_events (at, type) select n, 'signed_in' from ${numbers}`,
   'analyze',

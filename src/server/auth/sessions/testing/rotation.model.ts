@@ -4,7 +4,7 @@ import { reuseIntervalFor, type Policy } from '../rotation.ts';
 import { createSessions, type Sessions } from '../sessions.ts';
 import { postgresStore } from '../../store/postgres/auth-store.ts';
 import { sqliteStore } from '../../store/sqlite/auth-store.ts';
-import { toUser, type Account, type AuthStore } from '../../store/auth-store.ts';
+import type { Account, AuthStore } from '../../store/auth-store.ts';
 import { createTokens } from '../tokens.ts';
 
 /*
@@ -31,10 +31,13 @@ const account: Account = {
   id: 'anna',
   username: 'anna',
   email: 'anna@example.com',
+  emailVerifiedAt: null,
   passwordHash: '',
+  passwordChangedAt: START,
+  role: 'user',
+  disabledAt: null,
   createdAt: START,
 };
-const user = toUser(account);
 const secrets = {
   accessSecrets: ['access secret of the model, 32 bytes or more'],
   refreshSecrets: ['refresh secret of the model, 32 bytes or more'],
@@ -252,7 +255,13 @@ async function createWorld(
 
   async function start(server: number, cookie: string | undefined): Promise<Outcome & { kind: 'good' }> {
     const device = { userAgent: undefined, ip: undefined };
-    const issuedNow = await servers[server]!.start({ user, device, replacing: cookie });
+    const issuedNow = await servers[server]!.start({
+      account,
+      isNew: false,
+      remember: true,
+      device,
+      replacing: cookie,
+    });
     if (issuedNow.kind === 'failed') return fail('A login failed.');
     const { grant, cookie: set } = issuedNow;
     sessions.push(grant.session.id);

@@ -38,7 +38,7 @@ afterAll(async () => {
 });
 
 /** Deletes everything, which is faster than a database for each test. */
-const clear = () => database.db.execute('delete from users');
+const clear = () => database.db.execute('delete from users; delete from sessions; delete from outbox');
 
 describeAuthStore('PostgreSQL, two servers on it', async () => {
   await clear();
@@ -49,8 +49,8 @@ describeAuthStore('PostgreSQL, two servers on it', async () => {
 async function fill(): Promise<void> {
   await clear();
   await store.createAccount(anna());
-  await store.createSession({ session: newSession() });
-  await store.createSession({ session: newSession({ id: 'confirmed', confirmed: true }) });
+  await store.createSession({ session: newSession() }, anna());
+  await store.createSession({ session: newSession({ id: 'confirmed', confirmed: true }) }, anna());
 }
 
 const contents = async () => (await database.db.execute('select * from sessions order by id')).rows;
@@ -90,7 +90,7 @@ describe('the statements of a verb', () => {
       ['session_and_user'],
     ],
     ['ending a session: one', () => store.endSession('session', 'revoked', later), [undefined]],
-    ['a login: one', () => store.createSession({ session: newSession({ id: 'next' }) }), [undefined]],
+    ['a login: one', () => store.createSession({ session: newSession({ id: 'next' }) }, anna()), [undefined]],
     [
       'a registration: one',
       () => store.createAccount(bert(), { session: newSession({ id: 'next', userId: 'bert' }) }),
@@ -173,7 +173,7 @@ describe('two servers on one database', () => {
     await fill();
     for (let round = 0; round < 20; round++) {
       const sessionId = `race${round}`;
-      await store.createSession({ session: newSession({ id: sessionId }) });
+      await store.createSession({ session: newSession({ id: sessionId }) }, anna());
       const answers = await Promise.all(
         Array.from({ length: 8 }, (_, i) =>
           servers[i % 2]!.redeem(refreshClaims(1, START, { sessionId }), later, policy),
@@ -200,7 +200,7 @@ describe('two servers on one database', () => {
 const writes: Record<string, () => Promise<unknown>> = {
   createAccount: () => store.createAccount(bert()),
   replacePasswordHash: () => store.replacePasswordHash('anna', 'h1', 'h2'),
-  createSession: () => store.createSession({ session: newSession({ id: 'second' }), replacing: 'session' }),
+  createSession: () => store.createSession({ session: newSession({ id: 'second' }), replacing: 'session' }, anna()),
   'redeem, rotating': () => store.redeem(refreshClaims(1, START), later, policy),
   'redeem, ending': () => store.redeem(refreshClaims(1, START + 2 * MINUTE, { sessionId: 'confirmed' }), later, policy),
   'authenticate, ending': () =>
@@ -251,7 +251,7 @@ describe('a store whose database is unavailable', () => {
 
   it('does not blame the database for a bug', async () => {
     await fill();
-    const fault = await failure(store.createSession({ session: newSession() }));
+    const fault = await failure(store.createSession({ session: newSession() }, anna()));
     expect(fault).toBeInstanceOf(Error);
     expect(isDatabaseUnavailable(fault)).toBe(false);
   });

@@ -64,7 +64,8 @@ const later = START + 15 * MINUTE;
 const writes: Record<string, (store: AuthStore) => Promise<unknown>> = {
   createAccount: (store) => store.createAccount(bert()),
   replacePasswordHash: (store) => store.replacePasswordHash('anna', 'h1', 'h2'),
-  createSession: (store) => store.createSession({ session: newSession({ id: 'second' }), replacing: 'session' }),
+  createSession: (store) =>
+    store.createSession({ session: newSession({ id: 'second' }), replacing: 'session' }, anna()),
   'redeem, rotating': (store) => store.redeem(refreshClaims(1, START), later, policy),
   'redeem, ending': (store) =>
     store.redeem(refreshClaims(1, START + 2 * MINUTE, { sessionId: 'confirmed' }), later, policy),
@@ -78,8 +79,8 @@ const confirm = (store: AuthStore) => store.authenticate(accessClaims(1, START +
 
 async function fill(store: AuthStore): Promise<void> {
   await store.createAccount(anna());
-  await store.createSession({ session: newSession() });
-  await store.createSession({ session: newSession({ id: 'confirmed', confirmed: true }) });
+  await store.createSession({ session: newSession() }, anna());
+  await store.createSession({ session: newSession({ id: 'confirmed', confirmed: true }) }, anna());
 }
 
 /** All rows of the tables. */
@@ -179,7 +180,7 @@ describe('a store whose database is unavailable', () => {
   it('does not blame the database for a bug', async () => {
     const { store } = open(':memory:');
     await fill(store);
-    const fault = store.createSession({ session: newSession() });
+    const fault = store.createSession({ session: newSession() }, anna());
     await expect(fault).rejects.toThrow();
     await expect(fault).rejects.not.toThrow(DatabaseUnavailable);
   });
@@ -282,7 +283,7 @@ describe('two servers on one database', () => {
     const { store } = open(file);
     const rounds = 20;
     await store.createAccount(anna());
-    for (let i = 0; i < rounds; i++) await store.createSession({ session: newSession({ id: `race${i}` }) });
+    for (let i = 0; i < rounds; i++) await store.createSession({ session: newSession({ id: `race${i}` }) }, anna());
     const gate = new Int32Array(new SharedArrayBuffer(4));
     const answers = await Promise.all(
       [1, 2].map(async () => {

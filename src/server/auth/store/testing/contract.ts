@@ -15,7 +15,18 @@ export interface StoreUnderTest {
 }
 
 export function anna(changes: Partial<Account> = {}): Account {
-  return { id: 'anna', username: 'Anna', email: 'anna@example.com', passwordHash: 'h1', createdAt: START, ...changes };
+  return {
+    id: 'anna',
+    username: 'Anna',
+    email: 'anna@example.com',
+    emailVerifiedAt: null,
+    passwordHash: 'h1',
+    passwordChangedAt: START,
+    role: 'user',
+    disabledAt: null,
+    createdAt: START,
+    ...changes,
+  };
 }
 
 export const bert = () => anna({ id: 'bert', username: 'bert', email: 'bert@example.com' });
@@ -31,6 +42,8 @@ export function newSession(changes: Partial<SessionRow> = {}): SessionRow {
     previousIssuedAt: null,
     createdAt: START,
     lastSeenAt: START,
+    authenticatedAt: START,
+    remember: true,
     expiresAt: START + policy.sessionMaxAgeMs,
     endedAt: null,
     endReason: null,
@@ -179,23 +192,32 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
 
       it('stores the session, and reads it with the user but not the password hash', async () => {
         const session = newSession({ userAgent: 'a browser', ip: '::1' });
-        await store.createSession({ session });
-        const user = { id: 'anna', username: 'Anna', email: 'anna@example.com', createdAt: '2030-01-01T00:00:00.000Z' };
+        await store.createSession({ session }, anna());
+        const user = {
+          id: 'anna',
+          username: 'Anna',
+          email: 'anna@example.com',
+          emailVerified: false,
+          role: 'user',
+          createdAt: '2030-01-01T00:00:00.000Z',
+        };
         const claims = accessClaims(2, START);
         expect(await other.authenticate(claims, START, policy)).toEqual({ kind: 'authenticated', session, user });
       });
 
       it('rejects a session of an unknown user', async () => {
-        await expect(store.createSession({ session: newSession({ userId: 'nobody' }) })).rejects.toThrow();
+        await expect(
+          store.createSession({ session: newSession({ userId: 'nobody' }) }, anna({ id: 'nobody' })),
+        ).rejects.toThrow();
         expect(await stored('session', 'nobody')).toBe('expired');
       });
 
       it('ends the session it replaces', async () => {
-        expect(await store.createSession({ session: newSession({ id: 'old' }) })).toEqual({
+        expect(await store.createSession({ session: newSession({ id: 'old' }) }, anna())).toEqual({
           kind: 'created',
           replaced: false,
         });
-        expect(await store.createSession({ session: newSession(), replacing: 'old' })).toEqual({
+        expect(await store.createSession({ session: newSession(), replacing: 'old' }, anna())).toEqual({
           kind: 'created',
           replaced: true,
         });
@@ -204,7 +226,7 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       });
 
       it('creates an account with its first session, replacing another', async () => {
-        await store.createSession({ session: newSession({ id: 'old' }) });
+        await store.createSession({ session: newSession({ id: 'old' }) }, anna());
         const carl = { ...bert(), id: 'carl', username: 'carl', email: 'carl@example.com' };
         const session = newSession({ userId: 'carl' });
         expect(await store.createAccount(carl, { session, replacing: 'old' })).toEqual({
@@ -217,7 +239,7 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       });
 
       it('creates both the account and its session or neither', async () => {
-        await store.createSession({ session: newSession({ id: 'old' }) });
+        await store.createSession({ session: newSession({ id: 'old' }) }, anna());
         const carl = { ...bert(), id: 'carl', username: 'carl' };
         const session = newSession({ userId: 'carl' });
         expect(await store.createAccount(carl, { session, replacing: 'old' })).toEqual({ kind: 'email_taken' });
@@ -230,23 +252,29 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       });
 
       it('ends nothing when the session cannot be created', async () => {
-        await store.createSession({ session: newSession({ id: 'old' }) });
+        await store.createSession({ session: newSession({ id: 'old' }) }, anna());
         await expect(
-          store.createSession({ session: newSession({ userId: 'nobody' }), replacing: 'old' }),
+          store.createSession({ session: newSession({ userId: 'nobody' }), replacing: 'old' }, anna({ id: 'nobody' })),
         ).rejects.toThrow();
-        await expect(store.createSession({ session: newSession({ id: 'old' }), replacing: 'old' })).rejects.toThrow();
+        await expect(
+          store.createSession({ session: newSession({ id: 'old' }), replacing: 'old' }, anna()),
+        ).rejects.toThrow();
         expect(await stored('old')).toEqual(newSession({ id: 'old' }));
       });
 
       it('replaces a session of another user, and accepts one that has ended or does not exist', async () => {
-        await store.createSession({ session: newSession({ id: 'old', userId: 'bert' }) });
-        await store.createSession({ session: newSession({ id: 'second' }), replacing: 'old' });
+        await store.createSession({ session: newSession({ id: 'old', userId: 'bert' }) }, bert());
+        await store.createSession({ session: newSession({ id: 'second' }), replacing: 'old' }, anna());
         await store.endSession('second', 'reused', START);
-        expect(await store.createSession({ session: newSession({ id: 'third' }), replacing: 'second' })).toEqual({
+        expect(
+          await store.createSession({ session: newSession({ id: 'third' }), replacing: 'second' }, anna()),
+        ).toEqual({
           kind: 'created',
           replaced: false,
         });
-        expect(await store.createSession({ session: newSession({ id: 'fourth' }), replacing: 'unknown' })).toEqual({
+        expect(
+          await store.createSession({ session: newSession({ id: 'fourth' }), replacing: 'unknown' }, anna()),
+        ).toEqual({
           kind: 'created',
           replaced: false,
         });
@@ -260,8 +288,8 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
     describe('endSession', () => {
       beforeEach(async () => {
         await store.createAccount(anna());
-        await store.createSession({ session: newSession() });
-        await store.createSession({ session: newSession({ id: 'other' }) });
+        await store.createSession({ session: newSession() }, anna());
+        await store.createSession({ session: newSession({ id: 'other' }) }, anna());
       });
 
       it('ends that session only, for refreshes and calls on every server', async () => {
@@ -296,7 +324,7 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       beforeEach(async () => {
         await store.createAccount(anna());
         await store.createAccount(bert());
-        await store.createSession({ session: newSession() });
+        await store.createSession({ session: newSession() }, anna());
       });
 
       it('rotates, and answers the row as written with its user', async () => {
@@ -415,7 +443,7 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       it('leaves nothing usable when it races with endSession, in any order', async () => {
         for (let position = 0; position <= 4; position++) {
           const id = `race${position}`;
-          await store.createSession({ session: newSession({ id }) });
+          await store.createSession({ session: newSession({ id }) }, anna());
           const racing = Array.from({ length: 5 }, async (_, i) =>
             i === position
               ? other.endSession(id, 'revoked', later)
@@ -437,7 +465,7 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       beforeEach(async () => {
         await store.createAccount(anna());
         await store.createAccount(bert());
-        await store.createSession({ session: newSession() });
+        await store.createSession({ session: newSession() }, anna());
       });
 
       it('confirms the generation once, by the issuedAt of the refresh token', async () => {
@@ -499,9 +527,9 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       beforeEach(() => store.createAccount(anna()));
 
       it('deletes sessions issued before the given time, not at it', async () => {
-        await store.createSession({ session: newSession({ id: 'before', issuedAt: START - 1 }) });
-        await store.createSession({ session: newSession({ id: 'at', issuedAt: START }) });
-        await store.createSession({ session: newSession({ id: 'after', issuedAt: START + 1 }) });
+        await store.createSession({ session: newSession({ id: 'before', issuedAt: START - 1 }) }, anna());
+        await store.createSession({ session: newSession({ id: 'at', issuedAt: START }) }, anna());
+        await store.createSession({ session: newSession({ id: 'after', issuedAt: START + 1 }) }, anna());
         expect(await store.purgeSessions(START, 10)).toBe(1);
         expect(await stored('before')).toBe('expired');
         expect(await stored('at')).toMatchObject({ id: 'at' });
@@ -509,14 +537,14 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       });
 
       it('keeps an old session that is still in use', async () => {
-        await store.createSession({ session: newSession() });
+        await store.createSession({ session: newSession() }, anna());
         await redeem(refreshClaims(1, START), START + DAY);
         expect(await store.purgeSessions(START + DAY, 10)).toBe(0);
         expect(await stored()).toMatchObject({ generation: 2 });
       });
 
       it('deletes at most the limit, and answers how many', async () => {
-        for (let i = 0; i < 5; i++) await store.createSession({ session: newSession({ id: `s${i}` }) });
+        for (let i = 0; i < 5; i++) await store.createSession({ session: newSession({ id: `s${i}` }) }, anna());
         expect(await store.purgeSessions(START + 1, 2)).toBe(2);
         expect(await other.purgeSessions(START + 1, 2)).toBe(2);
         expect(await store.purgeSessions(START + 1, 2)).toBe(1);
@@ -524,7 +552,7 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       });
 
       it('deletes ended sessions for good', async () => {
-        await store.createSession({ session: newSession() });
+        await store.createSession({ session: newSession() }, anna());
         await store.endSession('session', 'revoked', START);
         expect(await store.purgeSessions(START + 1, 10)).toBe(1);
         expect(await redeem(refreshClaims(1, START), START)).toEqual({
@@ -540,7 +568,7 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       });
 
       it('keeps the account', async () => {
-        await store.createSession({ session: newSession() });
+        await store.createSession({ session: newSession() }, anna());
         await store.purgeSessions(START + 1, 10);
         expect(await store.findAccountByEmail('anna@example.com')).toEqual(anna());
       });
