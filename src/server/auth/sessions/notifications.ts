@@ -48,6 +48,7 @@ type Silent =
   | 'purgeLinks'
   | 'replacePasswordHash'
   | 'liveSessions'
+  | 'sessionsOf'
   | 'setAuthenticatedAt'
   | 'purgeSessions'
   | 'ping';

@@ -63,6 +63,8 @@ export interface AccountChange {
   now: number;
   /** The id of a link, which this uses up. Without it, nothing changes. */
   link?: string;
+  /** The id of the session that asks for it. Once that has ended, nothing changes. */
+  session?: string;
   /** What the change was decided on. Where the account differs by now, nothing changes. */
   expected?: Partial<Account>;
   set?: Partial<Omit<Account, 'id' | 'createdAt'>>;
@@ -79,7 +81,7 @@ export interface AccountChange {
 
 /**
  * `changed`: with the account as it is now, or last was, and the ids of the sessions ended. `overtaken`: the account does
- * not exist, or is not as expected. `last_admin`: nobody would be left who can administer.
+ * not exist, or is not as expected, or the session has ended. `last_admin`: nobody would be left who can administer.
  */
 export type AccountChanged =
   | { kind: 'changed'; account: Account; endedSessions: string[] }
@@ -129,6 +131,8 @@ export interface AuthStore {
   createSession(session: NewSession, account: Account): Promise<SessionCreated | { kind: 'overtaken' }>;
   /** The sessions of a user that have not ended and expire after `now`, newest use first. */
   liveSessions(userId: string, now: number): Promise<SessionRow[]>;
+  /** Every session of a user that is kept, ended or not, newest first. */
+  sessionsOf(userId: string): Promise<SessionRow[]>;
   /** Records that the person has just proved who they are. */
   setAuthenticatedAt(sessionId: string, now: number): Promise<void>;
   /** Redeems a refresh token by `decideRefresh`. Durable where that ends the session. */

@@ -178,6 +178,7 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
     const admins = mayLoseAdmin(change) ? await lockAdmins(tx) : [];
     const [account] = await tx.select().from(users).where(eq(users.id, userId)).for('update');
     if (account === undefined || !isAsExpected(account, change.expected)) return { kind: 'overtaken' };
+    if (change.session !== undefined && !(await lockIfLive(tx, change.session))) return { kind: 'overtaken' };
     if (losesAdmin(account, change) && admins.every(({ id }) => id === userId)) return { kind: 'last_admin' };
     const used = change.link === undefined || (await tx.delete(links).where(eq(links.id, change.link))).rowCount === 1;
     if (!used) return { kind: 'link_invalid' };
@@ -194,6 +195,12 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
       await tx.delete(links).where(and(eq(links.userId, userId), inArray(links.purpose, [...revoked])));
     if (change.newLink !== undefined) await replaceLink(tx, change.newLink);
     return { kind: 'changed', account: { ...account, ...set }, endedSessions };
+  }
+
+  /** Whoever ends the session meanwhile waits. @returns whether it is live */
+  async function lockIfLive(tx: Executor, id: string): Promise<boolean> {
+    const live = and(eq(sessions.id, id), isNull(sessions.endedAt));
+    return (await tx.select({ id: sessions.id }).from(sessions).where(live).for('share')).length > 0;
   }
 
   /** Always in one order, so that of two admins who demote each other the second waits, and finds the first demoted. */
@@ -281,6 +288,10 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
     async liveSessions(userId, now) {
       const live = and(eq(sessions.userId, userId), isNull(sessions.endedAt), gt(sessions.expiresAt, now));
       return db.select().from(sessions).where(live).orderBy(desc(sessions.lastSeenAt));
+    },
+
+    async sessionsOf(userId) {
+      return db.select().from(sessions).where(eq(sessions.userId, userId)).orderBy(desc(sessions.createdAt));
     },
 
     async setAuthenticatedAt(sessionId, now) {

@@ -158,6 +158,8 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
     const { userId, set = {} } = change;
     const account = accountById(userId);
     if (account === undefined || !isAsExpected(account, change.expected)) return { kind: 'overtaken' };
+    if (change.session !== undefined && sessionById.get({ id: change.session })?.endedAt !== null)
+      return { kind: 'overtaken' };
     const isOtherAdmin = and(eq(users.role, 'admin'), isNull(users.disabledAt), ne(users.id, userId));
     if (losesAdmin(account, change) && !exists(isOtherAdmin)) return { kind: 'last_admin' };
     const kind = taken(set.username, set.email, userId);
@@ -243,6 +245,10 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
     async liveSessions(userId, now) {
       const live = and(eq(sessions.userId, userId), isNull(sessions.endedAt), gt(sessions.expiresAt, now));
       return db.select().from(sessions).where(live).orderBy(desc(sessions.lastSeenAt)).all();
+    },
+
+    async sessionsOf(userId) {
+      return db.select().from(sessions).where(eq(sessions.userId, userId)).orderBy(desc(sessions.createdAt)).all();
     },
 
     async setAuthenticatedAt(sessionId, now) {
