@@ -42,6 +42,19 @@ export interface StoredAuditEvent extends AuditEvent {
   userAgent: string | undefined;
 }
 
+/** An event as read back. Ids increase, but not without gaps. */
+export interface AuditRow {
+  id: number;
+  at: number;
+  type: string;
+  userId: string | null;
+  actorId: string | null;
+  sessionId: string | null;
+  ip: string | null;
+  userAgent: string | null;
+  detail: string | null;
+}
+
 const TEXT_MAX_LENGTH = 256;
 const SAMPLE_INTERVAL_MS = 60_000;
 const SAMPLES_MAX = 10_000;

@@ -49,6 +49,8 @@ type Silent =
   | 'replacePasswordHash'
   | 'liveSessions'
   | 'sessionsOf'
+  | 'linksOf'
+  | 'mailsOf'
   | 'setAuthenticatedAt'
   | 'purgeSessions'
   | 'ping';
