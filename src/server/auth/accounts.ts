@@ -94,7 +94,7 @@ export function createAccounts(options: {
       const verified = await passwords.verify(password, account?.passwordHash, network);
       if (verified.kind === 'overloaded') return failed({ code: 'overloaded', retryAfter: verified.retryAfter });
       if (verified.kind === 'mismatch' || account === undefined)
-        return { ...failed({ code: 'invalid_credentials' }), email };
+        return { ...failed({ code: 'invalid_credentials' }), email, userId: account?.id };
       if (passwords.needsRehash(account.passwordHash)) {
         const rehashed = await passwords.hash(password, network);
         // When overloaded, the old hash stays until the next login.
