@@ -49,6 +49,7 @@ export default defineConfig({
           include: [
             'src/server/attacks.http.test.ts',
             'src/server/fuzz.http.test.ts',
+            'src/server/procedures.http.test.ts',
             'src/server/{auth,account}/**/*.http.test.ts',
           ],
           globalSetup: 'src/server/testing/postgres.global-setup.ts',
