@@ -69,7 +69,8 @@ CREATE TABLE "users" (
 --> statement-breakpoint
 ALTER TABLE "links" ADD CONSTRAINT "links_user_id_users_id_fk" FOREIGN KEY ("user_id") REFERENCES "public"."users"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "audit_events_at" ON "audit_events" USING btree ("at");--> statement-breakpoint
-CREATE INDEX "audit_events_user_id" ON "audit_events" USING btree ("user_id");--> statement-breakpoint
+CREATE INDEX "audit_events_user_id" ON "audit_events" USING btree ("user_id","id");--> statement-breakpoint
+CREATE INDEX "audit_events_actor_id" ON "audit_events" USING btree ("actor_id") WHERE "audit_events"."actor_id" is not null;--> statement-breakpoint
 CREATE UNIQUE INDEX "links_user_purpose_unique" ON "links" USING btree ("user_id","purpose");--> statement-breakpoint
 CREATE INDEX "links_expires_at" ON "links" USING btree ("expires_at");--> statement-breakpoint
 CREATE INDEX "outbox_next_attempt_at" ON "outbox" USING btree ("next_attempt_at");--> statement-breakpoint

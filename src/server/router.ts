@@ -1,8 +1,14 @@
+import type { PersonalData } from './account/export.ts';
+import { accountRouter } from './account/router.ts';
 import { authRouter } from './auth/router.ts';
 import { router } from './trpc.ts';
+
+/** What each feature keeps about a person, for their export. Each feature that keeps something adds one line. */
+const personalData: PersonalData = {};
 
 /** The whole API. Each feature adds one line. */
 export const appRouter = router({
   auth: authRouter,
+  account: accountRouter(personalData),
 });
 export type AppRouter = typeof appRouter;

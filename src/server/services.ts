@@ -4,6 +4,7 @@ import { createLinks } from './auth/links.ts';
 import { createDevices } from './auth/limits/known-devices.ts';
 import { createLimiters, createThrottle } from './auth/limits/throttle.ts';
 import { createPasswords } from './auth/passwords/hash.ts';
+import { createPersonalData } from './auth/personal-data.ts';
 import { purge } from './auth/purge.ts';
 import { tokenCookie } from './auth/sessions/cookies.ts';
 import { reuseIntervalFor } from './auth/sessions/rotation.ts';
@@ -82,6 +83,8 @@ export async function createServices(
     /** For what a feature changes of an account: everything that follows happens in one step. */
     changeAccount: store.changeAccount,
     findAccount: store.findAccount,
+    /** What the kernel keeps about a person. */
+    personalData: createPersonalData({ store, auditStore }),
     devices: createDevices({ cookie: tokenCookie('device', settings), tokens, clock }),
     /** The kernel's own limits. */
     throttle: createThrottle(durableLimiter),

@@ -126,6 +126,9 @@ export const protectedProcedure = t.procedure.use(async ({ ctx, next }) => {
   return checked(await next({ ctx: { user: caller.user, session: caller.session } }));
 });
 
+/** What the procedures of a session work with. */
+export type ProtectedContext = Context & Pick<Authenticated, 'user' | 'session'>;
+
 /** How long proving who one is lasts. */
 const SUDO_LIFETIME_MS = 10 * 60_000;
 

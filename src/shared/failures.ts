@@ -55,6 +55,10 @@ export const failures = {
   }),
   reauthentication_required: define({ trpcCode: 'FORBIDDEN', message: 'Please confirm that it is you.' }),
   forbidden: define({ trpcCode: 'FORBIDDEN', message: 'You are not allowed to do this.' }),
+  last_admin: define({
+    trpcCode: 'CONFLICT',
+    message: 'Nobody would be left who can administer this site. Please make somebody else an admin first.',
+  }),
   link_invalid: define({
     trpcCode: 'BAD_REQUEST',
     message: 'This link has expired or was already used. Please ask for a new one.',

@@ -18,6 +18,11 @@ export function createAccounts(options: {
 }) {
   const { store, passwords, passwordMinLength, clock } = options;
 
+  async function hash(password: string, network?: string): Promise<{ kind: 'hashed'; hash: string } | Failed> {
+    const hashed = await passwords.hash(password, network);
+    return hashed.kind === 'overloaded' ? failed({ code: 'overloaded', retryAfter: hashed.retryAfter }) : hashed;
+  }
+
   /**
    * Validates the input and hashes the password. `signIn` then stores the account together with its first session, so
    * that neither exists without the other.
@@ -33,8 +38,8 @@ export function createAccounts(options: {
     // Before the expensive hash. Creating the account checks again, because of concurrent requests.
     const taken = await store.findTaken(username, email);
     if (taken !== undefined) return failed({ code: taken });
-    const hashed = await passwords.hash(password, network);
-    if (hashed.kind === 'overloaded') return failed({ code: 'overloaded', retryAfter: hashed.retryAfter });
+    const hashed = await hash(password, network);
+    if (hashed.kind === 'failed') return hashed;
     const now = clock();
     const account: Account = {
       id: randomUUID(),
@@ -53,6 +58,25 @@ export function createAccounts(options: {
   return {
     prepare,
 
+    /**
+     * Checks and hashes a new password of an account, by the same rules as at registration.
+     * @param network shares out hashing capacity fairly; see `clientNetwork`
+     * @returns what `changeAccount` is to set
+     */
+    async preparePassword(
+      password: string,
+      account: Account,
+      network?: string,
+    ): Promise<{ kind: 'prepared'; set: Pick<Account, 'passwordHash' | 'passwordChangedAt'> } | Failed> {
+      const problems = passwordProblems(password, account, passwordMinLength);
+      if (problems.length > 0) return failed({ code: 'invalid_input', fields: { password: problems } });
+      const hashed = await hash(password, network);
+      if (hashed.kind === 'failed') return hashed;
+      // It has to differ, even if a clock was set back: this is how others notice that the password is another one.
+      const passwordChangedAt = Math.max(clock(), account.passwordChangedAt + 1);
+      return { kind: 'prepared', set: { passwordHash: hashed.hash, passwordChangedAt } };
+    },
+
     /** Creates an account without signing in. */
     async create(input: RegisterInput): Promise<{ kind: 'account'; account: Account } | Failed> {
       const prepared = await prepare(input);
@@ -70,7 +94,7 @@ export function createAccounts(options: {
       const verified = await passwords.verify(password, account?.passwordHash, network);
       if (verified.kind === 'overloaded') return failed({ code: 'overloaded', retryAfter: verified.retryAfter });
       if (verified.kind === 'mismatch' || account === undefined)
-        return { ...failed({ code: 'invalid_credentials' }), email };
+        return { ...failed({ code: 'invalid_credentials' }), email, userId: account?.id };
       if (passwords.needsRehash(account.passwordHash)) {
         const rehashed = await passwords.hash(password, network);
         // When overloaded, the old hash stays until the next login.

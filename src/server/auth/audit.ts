@@ -14,6 +14,11 @@ const AUDIT_TYPES = {
   reauthenticated: 'always',
   reauthentication_failed: 'always',
   signed_out: 'always',
+  other_sessions_ended: 'always',
+  username_changed: 'always',
+  password_changed: 'always',
+  exported: 'always',
+  account_deleted: 'always',
   ended: 'always',
   reused: 'always',
   limited: 'sampled',
@@ -35,6 +40,19 @@ export interface StoredAuditEvent extends AuditEvent {
   at: number;
   ip: string | undefined;
   userAgent: string | undefined;
+}
+
+/** An event as read back. Ids increase, but not without gaps. */
+export interface AuditRow {
+  id: number;
+  at: number;
+  type: string;
+  userId: string | null;
+  actorId: string | null;
+  sessionId: string | null;
+  ip: string | null;
+  userAgent: string | null;
+  detail: string | null;
 }
 
 const TEXT_MAX_LENGTH = 256;

@@ -12,7 +12,7 @@ import type { Account } from './store/auth-store.ts';
 export type Proof =
   | { kind: 'account'; account: Account }
   | { kind: 'new-account'; account: Account }
-  | (Failed & { email?: string });
+  | (Failed & { email?: string; userId?: string | undefined });
 
 /**
  * The single entry point for every way to sign in: starts the session, ends the one the browser was in, sets the
@@ -28,6 +28,7 @@ export async function signIn(ctx: Context, proof: Proof, remember = true): Promi
     if (proof.failure.code === 'invalid_credentials')
       await audit.record(req, {
         type: 'sign_in_failed',
+        userId: proof.userId,
         detail: proof.email === undefined ? undefined : accountKey(proof.email),
       });
     return fail(ctx, proof);
@@ -40,11 +41,7 @@ export async function signIn(ctx: Context, proof: Proof, remember = true): Promi
   const issued = await sessions.start(
     isNew
       ? { ...options, isNew, ...verification(account, links) }
-      : {
-          ...options,
-          isNew,
-          mails: devices.idFor(req, account.email) === undefined ? [newDeviceMail(account, device)] : [],
-        },
+      : { ...options, isNew, mails: await newDeviceMails(ctx, account, device) },
   );
   if (issued.kind === 'failed') return fail(ctx, issued);
   const sessionId = issued.grant.session.id;
@@ -62,8 +59,13 @@ function verification(account: Account, links: Links) {
   return { link, mails: [newMail('verify-email', account, {}, link.id)] };
 }
 
-const newDeviceMail = (account: Account, { userAgent, ip }: Device) =>
-  newMail('new-device', account, { device: describeDevice(userAgent), ip: ip ?? 'unknown' });
+/** Tells the owner, unless the account is known in this browser. A client without cookies is a new device every time. */
+async function newDeviceMails({ req, services }: Context, account: Account, { userAgent, ip }: Device) {
+  const { settings, devices, throttle } = services;
+  if (settings.mail === undefined || devices.idFor(req, account.email) !== undefined) return [];
+  if ((await throttle.newDeviceMail(account.id)) !== undefined) return [];
+  return [newMail('new-device', account, { device: describeDevice(userAgent), ip: ip ?? 'unknown' })];
+}
 
 /**
  * Sets the cookie and returns the grant. A failure never touches the cookie: a late refusal could otherwise clear the

@@ -23,6 +23,7 @@ export const LIMITS = {
   refreshRefused: { points: 300, durationSeconds: MINUTE },
   logoutBySession: { points: 60, durationSeconds: MINUTE },
   logoutWithoutSession: { points: 300, durationSeconds: MINUTE },
+  newDeviceMail: { points: 10, durationSeconds: DAY },
 } as const;
 
 /** Creates a limiter that counts in the database, across restarts and servers. `duration` in seconds. */
@@ -103,6 +104,7 @@ export function createThrottle(durable: DurableLimiter) {
   }
 
   return {
+    newDeviceMail: limiterOn(durable('new_device_mail', toLibrary(LIMITS.newDeviceMail))),
     register: limiterOn(durable('register', toLibrary(LIMITS.register))),
     refreshBySession: inMemory(LIMITS.refreshBySession),
     refreshRefused: inMemory(LIMITS.refreshRefused),

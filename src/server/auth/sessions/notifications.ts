@@ -48,6 +48,9 @@ type Silent =
   | 'purgeLinks'
   | 'replacePasswordHash'
   | 'liveSessions'
+  | 'sessionsOf'
+  | 'linksOf'
+  | 'mailsOf'
   | 'setAuthenticatedAt'
   | 'purgeSessions'
   | 'ping';

@@ -218,6 +218,9 @@ export function createSessions(options: {
       return rows.filter((row) => row.issuedAt + idleLifetime(row) + policy.reuseIntervalMs > now);
     },
 
+    /** Every session of a user that is kept, ended or not, newest first. */
+    all: (userId: string): Promise<SessionRow[]> => store.sessionsOf(userId),
+
     /** Records that the person has just proved who they are, for `sudoProcedure`. */
     reauthenticated: (sessionId: string): Promise<void> => store.setAuthenticatedAt(sessionId, clock()),
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Role, User } from '../../../shared/auth.ts';
 import type { SessionEndReason } from '../../../shared/failures.ts';
 import { newMail, type NewMail } from '../../mail/mails.ts';
+import type { OutboxRow } from '../../mail/outbox-store.ts';
 import { describeDevice } from '../device.ts';
 import type { AccessClaims, EndReason, Policy, RefreshClaims, SessionRow } from '../sessions/rotation.ts';
 
@@ -63,10 +64,15 @@ export interface AccountChange {
   now: number;
   /** The id of a link, which this uses up. Without it, nothing changes. */
   link?: string;
+  /** The id of the session that asks for it. Once that has ended, nothing changes. */
+  session?: string;
   /** What the change was decided on. Where the account differs by now, nothing changes. */
   expected?: Partial<Account>;
   set?: Partial<Omit<Account, 'id' | 'createdAt'>>;
-  /** Deletes the account with its links. Its sessions stay, ended, without what is known of their browsers. */
+  /**
+   * Deletes the account with its links, and the mails that carry them. Its sessions stay, ended, and so do audit events, but
+   * without what is known of the person.
+   */
   delete?: boolean;
   /** Ends the live sessions of the account: all of them, all but one, or one. */
   endSessions?: { except?: string; only?: string };
@@ -79,7 +85,7 @@ export interface AccountChange {
 
 /**
  * `changed`: with the account as it is now, or last was, and the ids of the sessions ended. `overtaken`: the account does
- * not exist, or is not as expected. `last_admin`: nobody would be left who can administer.
+ * not exist, or is not as expected, or the session has ended. `last_admin`: nobody would be left who can administer.
  */
 export type AccountChanged =
   | { kind: 'changed'; account: Account; endedSessions: string[] }
@@ -129,6 +135,11 @@ export interface AuthStore {
   createSession(session: NewSession, account: Account): Promise<SessionCreated | { kind: 'overtaken' }>;
   /** The sessions of a user that have not ended and expire after `now`, newest use first. */
   liveSessions(userId: string, now: number): Promise<SessionRow[]>;
+  /** Every session of a user that is kept, ended or not, newest first. */
+  sessionsOf(userId: string): Promise<SessionRow[]>;
+  linksOf(userId: string): Promise<LinkRow[]>;
+  /** The mails about a user that wait in the outbox. */
+  mailsOf(userId: string): Promise<OutboxRow[]>;
   /** Records that the person has just proved who they are. */
   setAuthenticatedAt(sessionId: string, now: number): Promise<void>;
   /** Redeems a refresh token by `decideRefresh`. Durable where that ends the session. */

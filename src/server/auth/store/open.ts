@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import type { Database } from '../../db/database.ts';
 import type { Settings } from '../../env.ts';
 import type { Logger } from '../../log.ts';
-import type { StoredAuditEvent } from '../audit.ts';
+import type { AuditRow, StoredAuditEvent } from '../audit.ts';
 import type { DurableLimiter } from '../limits/throttle.ts';
 import type { Change } from '../sessions/notifications.ts';
 import type { OutboxStore } from '../../mail/outbox-store.ts';
@@ -11,6 +11,8 @@ import type { AuthStore } from './auth-store.ts';
 
 export interface AuditStore {
   write(event: StoredAuditEvent): Promise<void>;
+  /** At most `limit` events about a user with an `id` greater than `after`, oldest first. */
+  ofUser(userId: string, after: number, limit: number): Promise<AuditRow[]>;
   /** Deletes at most `limit` events with `at` before `before`. @returns the number of rows deleted */
   purge(before: number, limit: number): Promise<number>;
 }

@@ -1,4 +1,4 @@
-import { inArray, lt } from 'drizzle-orm';
+import { and, asc, eq, gt, inArray, lt } from 'drizzle-orm';
 import type { PostgresDatabase } from '../../../db/postgres.ts';
 import type { AuditStore } from '../open.ts';
 import { auditEvents } from './tables.postgres.ts';
@@ -8,6 +8,15 @@ export function postgresAudit({ db }: Pick<PostgresDatabase, 'db'>): AuditStore 
   return {
     async write(event) {
       await db.insert(auditEvents).values(event);
+    },
+
+    async ofUser(userId, after, limit) {
+      return db
+        .select()
+        .from(auditEvents)
+        .where(and(eq(auditEvents.userId, userId), gt(auditEvents.id, after)))
+        .orderBy(asc(auditEvents.id))
+        .limit(limit);
     },
 
     async purge(before, limit) {

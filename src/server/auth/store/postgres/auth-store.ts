@@ -1,4 +1,4 @@
-import { and, desc, eq, gt, inArray, isNull, lt, ne, sql } from 'drizzle-orm';
+import { and, desc, eq, gt, inArray, isNotNull, isNull, lt, ne, sql } from 'drizzle-orm';
 import { isDatabaseUnavailable } from '../../../db/errors.ts';
 import { violatedConstraint, type PostgresDatabase } from '../../../db/postgres.ts';
 import type { NewMail } from '../../../mail/mails.ts';
@@ -20,7 +20,7 @@ import {
   type LinkRow,
   type Live,
 } from '../auth-store.ts';
-import { links, outbox, sessions, users } from './tables.postgres.ts';
+import { auditEvents, links, outbox, sessions, users } from './tables.postgres.ts';
 
 /** The database, or a transaction of it. */
 type Executor = Pick<PostgresDatabase['db'], 'select' | 'insert' | 'update' | 'delete' | 'with' | '$with'>;
@@ -171,6 +171,20 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
     return ended.map(({ id }) => id);
   }
 
+  /** Runs in the caller's transaction. Deletes what is known of a person elsewhere than in the account itself. */
+  async function forget(tx: Executor, userId: string): Promise<void> {
+    const origin = { userAgent: null, ip: null };
+    await tx.update(sessions).set(origin).where(eq(sessions.userId, userId));
+    await tx
+      .update(auditEvents)
+      .set({ ...origin, detail: null })
+      .where(eq(auditEvents.userId, userId));
+    // What somebody did to others stays on record.
+    await tx.update(auditEvents).set(origin).where(eq(auditEvents.actorId, userId));
+    // Their links work no longer. Other mails may be the only sign of a theft, and go out.
+    await tx.delete(outbox).where(and(eq(outbox.userId, userId), isNotNull(outbox.linkId)));
+  }
+
   /** Runs in a transaction, of which nothing may be written before all the questions are answered. */
   async function apply(tx: Executor, change: AccountChange): Promise<AccountChanged> {
     const { userId, set = {} } = change;
@@ -178,13 +192,14 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
     const admins = mayLoseAdmin(change) ? await lockAdmins(tx) : [];
     const [account] = await tx.select().from(users).where(eq(users.id, userId)).for('update');
     if (account === undefined || !isAsExpected(account, change.expected)) return { kind: 'overtaken' };
+    if (change.session !== undefined && !(await lockIfLive(tx, change.session))) return { kind: 'overtaken' };
     if (losesAdmin(account, change) && admins.every(({ id }) => id === userId)) return { kind: 'last_admin' };
     const used = change.link === undefined || (await tx.delete(links).where(eq(links.id, change.link))).rowCount === 1;
     if (!used) return { kind: 'link_invalid' };
 
     const endedSessions = await endSessionsOf(tx, change);
     if (change.delete) {
-      await tx.update(sessions).set({ userAgent: null, ip: null }).where(eq(sessions.userId, userId));
+      await forget(tx, userId);
       await tx.delete(users).where(eq(users.id, userId));
       return { kind: 'changed', account, endedSessions };
     }
@@ -194,6 +209,12 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
       await tx.delete(links).where(and(eq(links.userId, userId), inArray(links.purpose, [...revoked])));
     if (change.newLink !== undefined) await replaceLink(tx, change.newLink);
     return { kind: 'changed', account: { ...account, ...set }, endedSessions };
+  }
+
+  /** Whoever ends the session meanwhile waits. @returns whether it is live */
+  async function lockIfLive(tx: Executor, id: string): Promise<boolean> {
+    const live = and(eq(sessions.id, id), isNull(sessions.endedAt));
+    return (await tx.select({ id: sessions.id }).from(sessions).where(live).for('share')).length > 0;
   }
 
   /** Always in one order, so that of two admins who demote each other the second waits, and finds the first demoted. */
@@ -281,6 +302,18 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
     async liveSessions(userId, now) {
       const live = and(eq(sessions.userId, userId), isNull(sessions.endedAt), gt(sessions.expiresAt, now));
       return db.select().from(sessions).where(live).orderBy(desc(sessions.lastSeenAt));
+    },
+
+    async sessionsOf(userId) {
+      return db.select().from(sessions).where(eq(sessions.userId, userId)).orderBy(desc(sessions.createdAt));
+    },
+
+    async linksOf(userId) {
+      return db.select().from(links).where(eq(links.userId, userId));
+    },
+
+    async mailsOf(userId) {
+      return db.select().from(outbox).where(eq(outbox.userId, userId));
     },
 
     async setAuthenticatedAt(sessionId, now) {

@@ -106,5 +106,11 @@ export const auditEvents = pgTable(
     userAgent: text('user_agent'),
     detail: text('detail'),
   },
-  (table) => [index('audit_events_at').on(table.at), index('audit_events_user_id').on(table.userId)],
+  (table) => [
+    index('audit_events_at').on(table.at),
+    index('audit_events_user_id').on(table.userId, table.id),
+    index('audit_events_actor_id')
+      .on(table.actorId)
+      .where(sql`${table.actorId} is not null`),
+  ],
 );

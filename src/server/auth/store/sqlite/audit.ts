@@ -1,4 +1,4 @@
-import { inArray, lt } from 'drizzle-orm';
+import { and, asc, eq, gt, inArray, lt } from 'drizzle-orm';
 import type { SqliteDatabase } from '../../../db/sqlite.ts';
 import type { AuditStore } from '../open.ts';
 import { auditEvents } from './tables.sqlite.ts';
@@ -8,6 +8,16 @@ export function sqliteAudit({ db, withoutFsync }: SqliteDatabase): AuditStore {
   return {
     async write(event) {
       withoutFsync(() => db.insert(auditEvents).values(event).run());
+    },
+
+    async ofUser(userId, after, limit) {
+      return db
+        .select()
+        .from(auditEvents)
+        .where(and(eq(auditEvents.userId, userId), gt(auditEvents.id, after)))
+        .orderBy(asc(auditEvents.id))
+        .limit(limit)
+        .all();
     },
 
     async purge(before, limit) {

@@ -1,4 +1,4 @@
-import { and, desc, eq, gt, inArray, isNull, lt, ne, sql } from 'drizzle-orm';
+import { and, desc, eq, gt, inArray, isNotNull, isNull, lt, ne, sql } from 'drizzle-orm';
 import { isDatabaseUnavailable } from '../../../db/errors.ts';
 import type { SqliteDatabase } from '../../../db/sqlite.ts';
 import type { NewMail } from '../../../mail/mails.ts';
@@ -19,7 +19,7 @@ import {
   type Live,
   type NewSession,
 } from '../auth-store.ts';
-import { links, outbox, sessions, users } from './tables.sqlite.ts';
+import { auditEvents, links, outbox, sessions, users } from './tables.sqlite.ts';
 
 const IMMEDIATE = { behavior: 'immediate' } as const;
 
@@ -153,11 +153,29 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
     return ended.map(({ id }) => id);
   }
 
+  /** Runs in the caller's transaction. Deletes what is known of a person elsewhere than in the account itself. */
+  function forget(userId: string): void {
+    const origin = { userAgent: null, ip: null };
+    db.update(sessions).set(origin).where(eq(sessions.userId, userId)).run();
+    db.update(auditEvents)
+      .set({ ...origin, detail: null })
+      .where(eq(auditEvents.userId, userId))
+      .run();
+    // What somebody did to others stays on record.
+    db.update(auditEvents).set(origin).where(eq(auditEvents.actorId, userId)).run();
+    // Their links work no longer. Other mails may be the only sign of a theft, and go out.
+    db.delete(outbox)
+      .where(and(eq(outbox.userId, userId), isNotNull(outbox.linkId)))
+      .run();
+  }
+
   /** Runs in a transaction, of which nothing may be written before all the questions are answered. */
   function apply(change: AccountChange): AccountChanged {
     const { userId, set = {} } = change;
     const account = accountById(userId);
     if (account === undefined || !isAsExpected(account, change.expected)) return { kind: 'overtaken' };
+    if (change.session !== undefined && sessionById.get({ id: change.session })?.endedAt !== null)
+      return { kind: 'overtaken' };
     const isOtherAdmin = and(eq(users.role, 'admin'), isNull(users.disabledAt), ne(users.id, userId));
     if (losesAdmin(account, change) && !exists(isOtherAdmin)) return { kind: 'last_admin' };
     const kind = taken(set.username, set.email, userId);
@@ -167,7 +185,7 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
 
     const endedSessions = endSessionsOf(change);
     if (change.delete) {
-      db.update(sessions).set({ userAgent: null, ip: null }).where(eq(sessions.userId, userId)).run();
+      forget(userId);
       db.delete(users).where(eq(users.id, userId)).run();
       return { kind: 'changed', account, endedSessions };
     }
@@ -243,6 +261,18 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
     async liveSessions(userId, now) {
       const live = and(eq(sessions.userId, userId), isNull(sessions.endedAt), gt(sessions.expiresAt, now));
       return db.select().from(sessions).where(live).orderBy(desc(sessions.lastSeenAt)).all();
+    },
+
+    async sessionsOf(userId) {
+      return db.select().from(sessions).where(eq(sessions.userId, userId)).orderBy(desc(sessions.createdAt)).all();
+    },
+
+    async linksOf(userId) {
+      return db.select().from(links).where(eq(links.userId, userId)).all();
+    },
+
+    async mailsOf(userId) {
+      return db.select().from(outbox).where(eq(outbox.userId, userId)).all();
     },
 
     async setAuthenticatedAt(sessionId, now) {

@@ -117,5 +117,12 @@ export const auditEvents = sqliteTable(
     userAgent: text('user_agent'),
     detail: text('detail'),
   },
-  (table) => [index('audit_events_at').on(table.at), index('audit_events_user_id').on(table.userId)],
+  (table) => [
+    index('audit_events_at').on(table.at),
+    index('audit_events_user_id').on(table.userId, table.id),
+    // Few events have one.
+    index('audit_events_actor_id')
+      .on(table.actorId)
+      .where(sql`${table.actorId} is not null`),
+  ],
 );
