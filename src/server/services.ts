@@ -84,6 +84,7 @@ export async function createServices(
     changeAccount: store.changeAccount,
     findAccount: store.findAccount,
     findAccountByEmail: store.findAccountByEmail,
+    createLink: store.createLink,
     /** What the kernel keeps about a person. */
     personalData: createPersonalData({ store, auditStore }),
     devices: createDevices({ cookie: tokenCookie('device', settings), tokens, clock }),

@@ -20,7 +20,7 @@ export interface LinkData {
   'email-change': { email: string; from: string };
   'password-reset': { email: string };
 }
-export type Link<Purpose extends LinkPurpose> = LinkRow & { data: LinkData[Purpose] };
+export type Link<Purpose extends LinkPurpose> = LinkRow & { userId: string; data: LinkData[Purpose] };
 
 /**
  * Single-use links sent by mail. A link is a signed token that names a row: the row holds no part of the token, so a copy of
@@ -34,6 +34,15 @@ export function createLinks(options: { store: AuthStore; tokens: Tokens; clock: 
       const now = clock();
       const expiresAt = now + PURPOSES[purpose].lifetimeMs;
       return { id: randomUUID(), purpose, userId, data: { ...data }, createdAt: now, expiresAt };
+    },
+
+    /**
+     * Stands in for a link where there is no account, so that writing takes as long: it has expired, and it was never any
+     * good, so its mail is not sent.
+     */
+    decoy(purpose: LinkPurpose): LinkRow {
+      const now = clock();
+      return { id: randomUUID(), purpose, userId: null, data: {}, createdAt: now, expiresAt: now };
     },
 
     /**
@@ -56,6 +65,7 @@ export function createLinks(options: { store: AuthStore; tokens: Tokens; clock: 
      * @throws Error for a purpose that does not exist
      */
     path({ id, purpose, userId, createdAt, expiresAt }: LinkRow): string {
+      if (userId === null) throw new Error('A decoy is sent to nobody');
       if (!(purpose in PURPOSES)) throw new Error(`There are no links for ${purpose}`);
       const token = tokens.signLink({ sub: userId, jti: id, purpose, iat: createdAt / 1000, exp: expiresAt / 1000 });
       return `${PURPOSES[purpose as LinkPurpose].page}#token=${token}`;
