@@ -49,7 +49,8 @@ export default defineConfig({
           include: [
             'src/server/attacks.http.test.ts',
             'src/server/fuzz.http.test.ts',
-            'src/server/auth/**/*.http.test.ts',
+            'src/server/mailed-links.http.test.ts',
+            'src/server/{auth,account,email-change,email-verification,password-reset}/**/*.http.test.ts',
           ],
           globalSetup: 'src/server/testing/postgres.global-setup.ts',
           setupFiles: 'src/server/testing/worlds-on-postgres.ts',
