@@ -49,8 +49,8 @@ export default defineConfig({
           include: [
             'src/server/attacks.http.test.ts',
             'src/server/fuzz.http.test.ts',
-            'src/server/procedures.http.test.ts',
-            'src/server/{auth,account}/**/*.http.test.ts',
+            'src/server/{mailed-links,procedures}.http.test.ts',
+            'src/server/{auth,account,admin,email-change,email-verification,password-reset,mail}/**/*.http.test.ts',
           ],
           globalSetup: 'src/server/testing/postgres.global-setup.ts',
           setupFiles: 'src/server/testing/worlds-on-postgres.ts',

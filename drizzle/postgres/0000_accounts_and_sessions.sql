@@ -13,7 +13,7 @@ CREATE TABLE "audit_events" (
 CREATE TABLE "links" (
 	"id" text PRIMARY KEY NOT NULL,
 	"purpose" text NOT NULL,
-	"user_id" text NOT NULL,
+	"user_id" text,
 	"data" jsonb NOT NULL,
 	"created_at" bigint NOT NULL,
 	"expires_at" bigint NOT NULL

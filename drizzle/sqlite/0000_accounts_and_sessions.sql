@@ -16,7 +16,7 @@ CREATE INDEX `audit_events_actor_id` ON `audit_events` (`actor_id`) WHERE "audit
 CREATE TABLE `links` (
 	`id` text PRIMARY KEY NOT NULL,
 	`purpose` text NOT NULL,
-	`user_id` text NOT NULL,
+	`user_id` text,
 	`data` text NOT NULL,
 	`created_at` integer NOT NULL,
 	`expires_at` integer NOT NULL,

@@ -1,6 +1,9 @@
 import type { PersonalData } from './account/export.ts';
 import { accountRouter } from './account/router.ts';
 import { authRouter } from './auth/router.ts';
+import { emailChangeRouter } from './email-change/router.ts';
+import { emailVerificationRouter } from './email-verification/router.ts';
+import { passwordResetRouter } from './password-reset/router.ts';
 import { router } from './trpc.ts';
 
 /** What each feature keeps about a person, for their export. Each feature that keeps something adds one line. */
@@ -10,5 +13,8 @@ const personalData: PersonalData = {};
 export const appRouter = router({
   auth: authRouter,
   account: accountRouter(personalData),
+  emailVerification: emailVerificationRouter,
+  emailChange: emailChangeRouter,
+  passwordReset: passwordResetRouter,
 });
 export type AppRouter = typeof appRouter;

@@ -83,6 +83,8 @@ export async function createServices(
     /** For what a feature changes of an account: everything that follows happens in one step. */
     changeAccount: store.changeAccount,
     findAccount: store.findAccount,
+    findAccountByEmail: store.findAccountByEmail,
+    createLink: store.createLink,
     /** What the kernel keeps about a person. */
     personalData: createPersonalData({ store, auditStore }),
     devices: createDevices({ cookie: tokenCookie('device', settings), tokens, clock }),

@@ -13,6 +13,15 @@ const PURPOSES = {
 } as const;
 export type LinkPurpose = keyof typeof PURPOSES;
 
+/** What the row of a link says: what it was made for, which whoever uses it compares with the account as it is by then. */
+export interface LinkData {
+  'email-verification': { email: string };
+  /** `from`: the email that is to be replaced. */
+  'email-change': { email: string; from: string };
+  'password-reset': { email: string };
+}
+export type Link<Purpose extends LinkPurpose> = LinkRow & { userId: string; data: LinkData[Purpose] };
+
 /**
  * Single-use links sent by mail. A link is a signed token that names a row: the row holds no part of the token, so a copy of
  * the database, or of the outbox, opens nothing.
@@ -21,22 +30,33 @@ export function createLinks(options: { store: AuthStore; tokens: Tokens; clock: 
   const { store, tokens, clock } = options;
   return {
     /** @returns a link for `AccountChange.newLink`, which replaces the last one of its purpose */
-    create(purpose: LinkPurpose, userId: string, data: Record<string, string> = {}): LinkRow {
+    create<Purpose extends LinkPurpose>(purpose: Purpose, userId: string, data: LinkData[Purpose]): Link<Purpose> {
       const now = clock();
-      return { id: randomUUID(), purpose, userId, data, createdAt: now, expiresAt: now + PURPOSES[purpose].lifetimeMs };
+      const expiresAt = now + PURPOSES[purpose].lifetimeMs;
+      return { id: randomUUID(), purpose, userId, data: { ...data }, createdAt: now, expiresAt };
+    },
+
+    /**
+     * Stands in for a link where there is no account, so that writing takes as long: it has expired, and it was never any
+     * good, so its mail is not sent.
+     */
+    decoy(purpose: LinkPurpose): LinkRow {
+      const now = clock();
+      return { id: randomUUID(), purpose, userId: null, data: {}, createdAt: now, expiresAt: now };
     },
 
     /**
      * Reads a token that a page has sent. It is not used up yet: that takes `AccountChange.link`.
      * @returns undefined where the link is expired, used, replaced, of another purpose, or not ours
      */
-    async find(purpose: LinkPurpose, token: string): Promise<LinkRow | undefined> {
+    async find<Purpose extends LinkPurpose>(purpose: Purpose, token: string): Promise<Link<Purpose> | undefined> {
       const now = clock();
       const verified = tokens.verifyLink(token, now);
       if (verified.kind !== 'valid' || verified.claims.purpose !== purpose) return undefined;
       const link = await store.findLink(verified.claims.jti);
       const matches = link?.purpose === purpose && link.userId === verified.claims.sub && link.expiresAt > now;
-      return matches ? link : undefined;
+      // Only `create` writes rows of a purpose.
+      return matches ? (link as Link<Purpose>) : undefined;
     },
 
     /**
@@ -45,6 +65,7 @@ export function createLinks(options: { store: AuthStore; tokens: Tokens; clock: 
      * @throws Error for a purpose that does not exist
      */
     path({ id, purpose, userId, createdAt, expiresAt }: LinkRow): string {
+      if (userId === null) throw new Error('A decoy is sent to nobody');
       if (!(purpose in PURPOSES)) throw new Error(`There are no links for ${purpose}`);
       const token = tokens.signLink({ sub: userId, jti: id, purpose, iat: createdAt / 1000, exp: expiresAt / 1000 });
       return `${PURPOSES[purpose as LinkPurpose].page}#token=${token}`;

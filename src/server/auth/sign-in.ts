@@ -2,10 +2,10 @@ import type { Grant } from '../../shared/auth.ts';
 import { fail, type Context } from '../trpc.ts';
 import { clientAddress } from './limits/client-network.ts';
 import { accountKey } from './limits/throttle.ts';
-import type { Links } from './links.ts';
 import type { Device, Failed, Issued } from './sessions/sessions.ts';
 import { newMail } from '../mail/mails.ts';
 import { describeDevice } from './device.ts';
+import { verificationLink } from './mailed-links.ts';
 import type { Account } from './store/auth-store.ts';
 
 /** The outcome of an attempt to prove an identity, with a password, an emailed link, a passkey… */
@@ -38,9 +38,10 @@ export async function signIn(ctx: Context, proof: Proof, remember = true): Promi
   const device = { userAgent: req.get('user-agent'), ip: clientAddress(req) };
   const options = { account, remember, device, replacing: refreshTokenOf(ctx) };
   const isNew = proof.kind === 'new-account';
+  const { newLink: link, mails } = verificationLink(links, account);
   const issued = await sessions.start(
     isNew
-      ? { ...options, isNew, ...verification(account, links) }
+      ? { ...options, isNew, link, mails }
       : { ...options, isNew, mails: await newDeviceMails(ctx, account, device) },
   );
   if (issued.kind === 'failed') return fail(ctx, issued);
@@ -51,12 +52,6 @@ export async function signIn(ctx: Context, proof: Proof, remember = true): Promi
   // After the refresh cookie: a simple client may read only the first `Set-Cookie`.
   devices.remember(req, res, account.email);
   return grant;
-}
-
-/** A new account is asked to verify its email. */
-function verification(account: Account, links: Links) {
-  const link = links.create('email-verification', account.id, { email: account.email });
-  return { link, mails: [newMail('verify-email', account, {}, link.id)] };
 }
 
 /** Tells the owner, unless the account is known in this browser. A client without cookies is a new device every time. */

@@ -2,7 +2,8 @@ import type { Role } from '../../shared/auth.ts';
 
 /** Who a mail is for. */
 export interface Recipient {
-  id: string;
+  /** Null where there is no account. */
+  id: string | null;
   username: string;
   email: string;
 }
@@ -37,7 +38,7 @@ interface Where {
 
 /** A mail to be sent, as what causes it writes it to the outbox. */
 export interface NewMail {
-  userId: string;
+  userId: string | null;
   /** An email address. */
   recipient: string;
   template: string;

@@ -12,7 +12,7 @@ useDatabases(async () => {
     async [Symbol.asyncDispose]() {
       await execute(
         database.url,
-        'delete from users; delete from sessions; delete from outbox; delete from rate_limits; delete from audit_events',
+        'delete from users; delete from sessions; delete from links; delete from outbox; delete from rate_limits; delete from audit_events',
       );
       unused.push(database);
     },

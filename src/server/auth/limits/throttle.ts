@@ -103,6 +103,10 @@ export function createThrottle(durable: DurableLimiter) {
     return refused;
   }
 
+  async function forget(key: string): Promise<void> {
+    await Promise.all([failures.delete(key), turn.delete(key)]);
+  }
+
   return {
     newDeviceMail: limiterOn(durable('new_device_mail', toLibrary(LIMITS.newDeviceMail))),
     register: limiterOn(durable('register', toLibrary(LIMITS.register))),
@@ -131,8 +135,14 @@ export function createThrottle(durable: DurableLimiter) {
       if (proof.kind === 'failed' && proof.failure.code === 'invalid_credentials') return proof;
       await returnPoint();
       if (proof.kind === 'failed') await failures.reward(key, 1);
-      else await Promise.all([failures.delete(key), turn.delete(key)]);
+      else await forget(key);
       return proof;
     },
+
+    /**
+     * For when a password has been replaced without being known, by a mailed link: the failures were those of guessing the old
+     * one, and the wait that they have led to would keep the owner from using the new one.
+     */
+    forgetFailures: (email: string): Promise<void> => forget(`account:${accountKey(email)}`),
   };
 }

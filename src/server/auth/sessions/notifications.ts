@@ -44,6 +44,7 @@ type Silent =
   | 'findTaken'
   | 'findAccountByEmail'
   | 'findAccount'
+  | 'createLink'
   | 'findLink'
   | 'purgeLinks'
   | 'replacePasswordHash'

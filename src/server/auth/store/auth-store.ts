@@ -25,7 +25,8 @@ export interface Account {
 export interface LinkRow {
   id: string;
   purpose: string;
-  userId: string;
+  /** Null where there is no account, or none yet. */
+  userId: string | null;
   data: Record<string, string>;
   createdAt: number;
   expiresAt: number;
@@ -124,6 +125,11 @@ export interface AuthStore {
   findAccount(id: string): Promise<Account | undefined>;
   /** Durable. */
   changeAccount(change: AccountChange): Promise<AccountChanged>;
+  /**
+   * Durable. Replaces a link of the same account and purpose, if there is one. Whether it is for an account or for nobody, it
+   * takes the same time. Does nothing where the account has been deleted.
+   */
+  createLink(link: LinkRow, mails: readonly NewMail[]): Promise<void>;
   findLink(id: string): Promise<LinkRow | undefined>;
   /** Deletes at most `limit` links with `expiresAt` before `before`. @returns the number of rows deleted */
   purgeLinks(before: number, limit: number): Promise<number>;

@@ -25,6 +25,9 @@ import { auditEvents, links, outbox, sessions, users } from './tables.postgres.t
 /** The database, or a transaction of it. */
 type Executor = Pick<PostgresDatabase['db'], 'select' | 'insert' | 'update' | 'delete' | 'with' | '$with'>;
 
+/** No account has this id. */
+const NOBODY = '';
+
 /** What it means when a unique index is violated. */
 const TAKEN: Record<string, 'username_taken' | 'email_taken'> = {
   users_username_unique: 'username_taken',
@@ -265,6 +268,18 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
       } catch (error) {
         return takenIn(error, change.set ?? {});
       }
+    },
+
+    async createLink(link, mails) {
+      const sent = await db.transaction(async (tx) => {
+        // Locked, or deleting the account meanwhile would make the next statement fail.
+        const owner = tx.select({ id: users.id }).from(users);
+        const [account] = await owner.where(eq(users.id, link.userId ?? NOBODY)).for('key share');
+        if (link.userId !== null && account === undefined) return false;
+        await replaceLink(tx, link);
+        return send(tx, mails, link.createdAt);
+      });
+      if (sent) onMail?.();
     },
 
     async findLink(id) {

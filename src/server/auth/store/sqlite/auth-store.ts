@@ -21,6 +21,8 @@ import {
 } from '../auth-store.ts';
 import { auditEvents, links, outbox, sessions, users } from './tables.sqlite.ts';
 
+/** No account has this id. */
+const NOBODY = '';
 const IMMEDIATE = { behavior: 'immediate' } as const;
 
 /**
@@ -119,7 +121,7 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
   /** Runs in the caller's transaction. */
   function replaceLink(link: LinkRow): void {
     db.delete(links)
-      .where(and(eq(links.userId, link.userId), eq(links.purpose, link.purpose)))
+      .where(and(eq(links.userId, link.userId ?? NOBODY), eq(links.purpose, link.purpose)))
       .run();
     db.insert(links).values(link).run();
   }
@@ -228,6 +230,15 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
         const changed = apply(change);
         if (changed.kind === 'changed') send(change.mails, change.now);
         return changed;
+      });
+    },
+
+    async createLink(link, mails) {
+      transact((send) => {
+        const account = accountById(link.userId ?? NOBODY);
+        if (link.userId !== null && account === undefined) return;
+        replaceLink(link);
+        send(mails, link.createdAt);
       });
     },
 

@@ -59,9 +59,7 @@ export const links = sqliteTable(
   {
     id: text('id').primaryKey(),
     purpose: text('purpose').notNull(),
-    userId: text('user_id')
-      .notNull()
-      .references(() => users.id, { onDelete: 'cascade' }),
+    userId: text('user_id').references(() => users.id, { onDelete: 'cascade' }),
     data: text('data', { mode: 'json' }).$type<Record<string, string>>().notNull(),
     createdAt: time('created_at').notNull(),
     expiresAt: time('expires_at').notNull(),

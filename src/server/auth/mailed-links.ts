@@ -1,0 +1,28 @@
+import { newMail } from '../mail/mails.ts';
+import type { Links } from './links.ts';
+import type { Account, AccountChange } from './store/auth-store.ts';
+
+/** Without an address: not even a mistake sends anything. */
+const NOBODY = { id: null, username: '', email: '' };
+
+type Owner = Pick<Account, 'id' | 'username' | 'email'>;
+type MailedLink = Required<Pick<AccountChange, 'newLink' | 'mails'>>;
+
+/** A link that verifies the email of an account, and the mail that brings it there. */
+export function verificationLink(links: Links, owner: Owner): MailedLink {
+  const newLink = links.create('email-verification', owner.id, { email: owner.email });
+  return { newLink, mails: [newMail('verify-email', owner, {}, newLink.id)] };
+}
+
+/**
+ * A link that sets another password for an account, and the mail that brings it to its email, whoever asked for it. Without an
+ * account, one that costs as much to write.
+ */
+export function passwordResetLink(links: Links, owner: Owner | undefined): MailedLink {
+  if (owner === undefined) {
+    const decoy = links.decoy('password-reset');
+    return { newLink: decoy, mails: [newMail('reset-password', NOBODY, {}, decoy.id)] };
+  }
+  const newLink = links.create('password-reset', owner.id, { email: owner.email });
+  return { newLink, mails: [newMail('reset-password', owner, {}, newLink.id)] };
+}
