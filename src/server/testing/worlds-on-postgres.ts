@@ -10,7 +10,10 @@ useDatabases(async () => {
   return {
     settings: { kind: 'postgres', url: database.url },
     async [Symbol.asyncDispose]() {
-      await execute(database.url, 'delete from users; delete from rate_limits; delete from audit_events');
+      await execute(
+        database.url,
+        'delete from users; delete from sessions; delete from outbox; delete from rate_limits; delete from audit_events',
+      );
       unused.push(database);
     },
   };
