@@ -43,13 +43,14 @@ export function createApp(services: Services, pages: RequestHandler): Express {
 }
 
 /**
- * Gives the page what only the server knows, in a header that scripts can read: the minimum password length, and
- * whether the request carried a refresh cookie. Without one, asking for a session could only fail.
+ * Gives the page what only the server knows, in a header that scripts can read: the minimum password length,
+ * whether mail is sent, and whether the request carried a refresh cookie. Without one, asking for a session could only fail.
  */
 function serverTiming({ cookie, settings }: Services): RequestHandler {
   const minLength = `password-min-length;desc="${settings.passwordMinLength}"`;
+  const always = settings.mail === undefined ? minLength : `${minLength}, mail`;
   return (req, res, next) => {
-    res.set('Server-Timing', cookie.read(req).kind === 'one' ? `${minLength}, session` : minLength);
+    res.set('Server-Timing', cookie.read(req).kind === 'one' ? `${always}, session` : always);
     next();
   };
 }

@@ -1,12 +1,14 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import express, { type RequestHandler } from 'express';
 import { createApp } from './app.ts';
 import { developmentSecrets } from './development-secrets.ts';
 import { loadEnvFile, readSettings, type Settings } from './env.ts';
 import { createHttpServer, serve } from './http/server.ts';
 import { builtPage, developmentPage } from './http/spa.ts';
 import { createLog } from './log.ts';
+import type { Mailbox } from './mail/mailbox.ts';
 import { createServices } from './services.ts';
 import { StartupError } from './startup-error.ts';
 
@@ -34,11 +36,15 @@ async function run(settings: Settings): Promise<void> {
     log.warn(
       'The database is in memory and will be lost when the server stops. To keep it, set DATABASE_URL to a file.',
     );
+  if (settings.mail === undefined)
+    log.warn('MAIL_URL is not set: email verification, password reset and notifications are off');
   const services = opened.use(await createServices(settings, log));
   const server = createHttpServer();
   const page = settings.production ? builtPage() : await developmentPage(server);
   opened.defer(() => page.close());
-  const idle = serve(server, createApp(services, page.handler));
+  const mailbox = settings.production ? undefined : services.mail?.mailbox;
+  const pages = mailbox === undefined ? page.handler : await withMailbox(mailbox, page.handler);
+  const idle = serve(server, createApp(services, pages));
 
   let stopping = false;
   async function stop(exitCode: number, toClose: AsyncDisposable): Promise<void> {
@@ -91,9 +97,22 @@ async function run(settings: Settings): Promise<void> {
     });
   const { port } = server.address() as AddressInfo;
   log.info({ port }, `Listening on port ${port}`);
-  if (!settings.production) process.stdout.write(`\n  Latchkey is running at http://localhost:${port}\n\n`);
+  // In development it is that of localhost, whose port may have been for the system to choose.
+  const appUrl = settings.appUrl?.replace(/:0$/, `:${port}`);
+  if (appUrl !== undefined) services.mail?.outbox.start(appUrl);
+  if (!settings.production) {
+    const origin = `http://localhost:${port}`;
+    const mail = mailbox === undefined ? '' : `  Its mail is at ${origin}/dev/mail\n`;
+    process.stdout.write(`\n  Latchkey is running at ${origin}\n${mail}\n`);
+  }
   // Otherwise a server that restarts more often than the interval would never purge.
   void purge();
+}
+
+/** Loaded only where there is a mailbox, so that production has nothing of it. */
+async function withMailbox(mailbox: Mailbox, page: RequestHandler): Promise<RequestHandler> {
+  const { mailboxPages } = await import('./mail/mailbox-pages.ts');
+  return express.Router().use('/dev/mail', mailboxPages(mailbox)).use(page);
 }
 
 /** @throws StartupError if the port is taken */

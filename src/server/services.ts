@@ -14,6 +14,7 @@ import { createTokens } from './auth/sessions/tokens.ts';
 import { openStores } from './auth/store/open.ts';
 import type { Settings } from './env.ts';
 import type { Logger } from './log.ts';
+import { openMail, type Mail } from './mail/mail.ts';
 
 /** How long a page may take to show what another process has changed. */
 const LOOK_INTERVAL_MS = 10_000;
@@ -33,7 +34,8 @@ export async function createServices(
   clock: () => number = Date.now,
   lookIntervalMs = LOOK_INTERVAL_MS,
 ) {
-  const stores = await openStores(settings.database, log, settings.mail && (() => {}));
+  let mail: Mail | undefined;
+  const stores = await openStores(settings.database, log, settings.mail && (() => mail?.outbox.wake()));
   const { auditStore, durableLimiter } = stores;
   const ownStreams = createNotifications(lookIntervalMs);
   const notifications: Notifications = {
@@ -63,6 +65,25 @@ export async function createServices(
     accessTokenLifetimeMs: settings.accessTokenLifetimeMs,
     clock,
   });
+  const links = createLinks({ store, tokens, clock });
+  const audit = createAudit({ write: auditStore.write, log, clock });
+  mail =
+    settings.mail &&
+    (await openMail(settings.mail, {
+      store: stores.outbox,
+      async linkFor(linkId) {
+        const link = await store.findLink(linkId);
+        return link && link.expiresAt > clock() ? { path: links.path(link), expiresAt: link.expiresAt } : undefined;
+      },
+      onGivenUp: ({ userId, template }, reason) =>
+        audit.record(undefined, {
+          type: 'mail_given_up',
+          userId: userId ?? undefined,
+          detail: `${template}: ${reason}`,
+        }),
+      log,
+      clock,
+    }));
   let draining = false;
 
   return {
@@ -79,7 +100,9 @@ export async function createServices(
     tokens,
     /** The refresh token's. */
     cookie: tokenCookie('refreshToken', settings),
-    links: createLinks({ store, tokens, clock }),
+    links,
+    /** Undefined where no mail is sent. */
+    mail,
     /** For what a feature changes of an account: everything that follows happens in one step. */
     changeAccount: store.changeAccount,
     findAccount: store.findAccount,
@@ -92,7 +115,7 @@ export async function createServices(
     throttle: createThrottle(durableLimiter),
     /** A feature's own limits: `limiter('invitations', { points: 20, durationSeconds: 3600 })(ctx.user.id)`. */
     limiter: createLimiters(durableLimiter),
-    audit: createAudit({ write: auditStore.write, log, clock }),
+    audit,
 
     /**
      * Deletes expired sessions, audit events and counters.
@@ -124,11 +147,13 @@ export async function createServices(
     /** From here on `ready` answers false, and streams end. */
     drain(): void {
       draining = true;
+      mail?.outbox.drain();
       notifications.publishEverything();
     },
     draining: () => draining,
 
     async [Symbol.asyncDispose](): Promise<void> {
+      await mail?.outbox[Symbol.asyncDispose]();
       await passwords.close();
       await stores.close();
     },

@@ -23,6 +23,7 @@ const examples: { [Code in FailureCode]: Extract<Failure, { code: Code }> } = {
   reauthentication_required: { code: 'reauthentication_required' },
   forbidden: { code: 'forbidden' },
   link_invalid: { code: 'link_invalid' },
+  last_admin: { code: 'last_admin' },
   rate_limited: { code: 'rate_limited', retryAfter: 30 },
   overloaded: { code: 'overloaded', retryAfter: 5 },
   origin_not_allowed: { code: 'origin_not_allowed' },

@@ -26,6 +26,7 @@ const AUDIT_TYPES = {
   password_reset: 'always',
   ended: 'always',
   reused: 'always',
+  mail_given_up: 'always',
   limited: 'sampled',
   origin_refused: 'sampled',
 } as const;
@@ -84,16 +85,20 @@ export function createAudit(options: {
   }
 
   return {
-    /** Does not reject if the database is unavailable: what it records has already happened. */
-    async record(request: Request, event: AuditEvent): Promise<void> {
+    /**
+     * Does not reject if the database is unavailable: what it records has already happened.
+     * @param request undefined for what no request has caused
+     */
+    async record(request: Request | undefined, event: AuditEvent): Promise<void> {
       const at = clock();
-      if (AUDIT_TYPES[event.type] === 'sampled' && wasSampled(`${event.type} ${clientNetwork(request)}`, at)) return;
+      const network = request === undefined ? 'none' : clientNetwork(request);
+      if (AUDIT_TYPES[event.type] === 'sampled' && wasSampled(`${event.type} ${network}`, at)) return;
       const stored = {
         ...event,
         detail: event.detail?.slice(0, TEXT_MAX_LENGTH),
         at,
-        ip: clientAddress(request),
-        userAgent: request.get('user-agent')?.slice(0, TEXT_MAX_LENGTH),
+        ip: request && clientAddress(request),
+        userAgent: request?.get('user-agent')?.slice(0, TEXT_MAX_LENGTH),
       };
       log.info({ audit: stored }, event.type);
       try {

@@ -8,6 +8,7 @@ import type { Settings } from '../env.ts';
 import { createServices, type Services } from '../services.ts';
 import type { SqliteDatabase } from '../db/sqlite.ts';
 import { createWorldDatabase } from './databases.ts';
+import { testOutbox, type TestOutbox } from './outbox.ts';
 import { execute } from './postgres.ts';
 
 /** Production settings, but for the cost of a hash. Durations in milliseconds. */
@@ -41,6 +42,8 @@ export interface World extends AsyncDisposable {
   /** Executes a statement that both databases understand, beside the server. @returns the rows, if it has any */
   sql(statement: string): Promise<Record<string, unknown>[]>;
   client(): TestClient;
+  /** The mail that has been delivered. With the mailbox only, which is the default. */
+  outbox: TestOutbox;
 }
 
 /**
@@ -52,6 +55,7 @@ export async function testWorld(settings: Partial<Settings> = {}, lookIntervalMs
     now: Date.UTC(2030, 0, 1),
     advance(ms: number) {
       this.now += ms;
+      services.mail?.outbox.wake();
     },
   };
   const log: string[] = [];
@@ -68,6 +72,8 @@ export async function testWorld(settings: Partial<Settings> = {}, lookIntervalMs
     server.listen(0, '127.0.0.1', resolve);
   });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  // It looks when mail is written and when the clock moves, so that nothing depends on real time.
+  services.mail?.outbox.start(all.appUrl ?? url, 0);
   return {
     url,
     services,
@@ -75,6 +81,7 @@ export async function testWorld(settings: Partial<Settings> = {}, lookIntervalMs
     log,
     sql: async (statement) =>
       all.database.kind === 'sqlite' ? executeSqlite(services, statement) : execute(all.database.url, statement),
+    outbox: testOutbox(services.mail),
     client: () => testClient(url, `${all.production ? '__Host-' : ''}refreshToken`),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();

@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest';
+import { newMail } from './mails.ts';
+import { testWorld } from '../testing/world.ts';
+
+describe('Mail of a server', () => {
+  it('is delivered once a change has been made, with a link that works', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    const { user } = await client.register('ada');
+
+    const mail = await world.outbox.next('ada@example.com');
+
+    expect(mail).toMatchObject({ template: 'verify-email', to: 'ada@example.com', date: new Date(world.clock.now) });
+    expect(mail.link).toMatch(/^https:\/\/app\.example\.com\/verify-email#token=/);
+    expect(mail.html).toContain(mail.link);
+    const token = new URL(mail.link ?? '').hash.replace('#token=', '');
+    expect(await world.services.links.find('email-verification', token)).toMatchObject({ userId: user.id });
+    expect(await world.sql('select id from outbox')).toEqual([]);
+  });
+
+  it('is dropped where its link has been replaced meanwhile', async () => {
+    await using world = await testWorld();
+    const { user } = await world.client().register('ada');
+    await world.outbox.settled();
+    const links = ['first', 'second'].map((to) => ({
+      to,
+      link: world.services.links.create('password-reset', user.id),
+    }));
+    await world.services.changeAccount({
+      userId: user.id,
+      now: world.clock.now,
+      newLink: links[1]!.link,
+      mails: links.map(({ to, link }) =>
+        newMail('reset-password', { ...user, email: `${to}@example.com` }, {}, link.id),
+      ),
+    });
+    await world.outbox.settled();
+    expect(world.outbox.mails().map(({ to }) => to)).toEqual(['ada@example.com', 'second@example.com']);
+    expect(await world.sql('select id from outbox')).toEqual([]);
+  });
+
+  it('is neither written nor delivered where mail is off', async () => {
+    await using world = await testWorld({ mail: undefined, appUrl: undefined });
+    await world.client().register('ada');
+    expect(world.services.mail).toBeUndefined();
+    expect(await world.sql('select id from outbox')).toEqual([]);
+  });
+
+  it.each([
+    [{}, true],
+    [{ mail: undefined, appUrl: undefined }, false],
+  ])('is announced to the page: with %o %s', async (settings, announced) => {
+    await using world = await testWorld(settings);
+    const response = await fetch(`${world.url}/login`);
+    expect(/\bmail\b/.test(response.headers.get('server-timing') ?? '')).toBe(announced);
+  });
+});
