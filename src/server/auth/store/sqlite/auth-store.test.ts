@@ -205,10 +205,10 @@ describe('durability', () => {
         client.exec(
           `create temp trigger ${table}_${change} after ${change} on ${table} begin select note_level(); end`,
         );
-    const pragma = client.pragma.bind(client);
-    vi.spyOn(client, 'pragma').mockImplementation((source, options) => {
-      const result: unknown = pragma(source, options);
-      current = pragma('synchronous', { simple: true });
+    const exec = client.exec.bind(client);
+    vi.spyOn(client, 'exec').mockImplementation((source) => {
+      const result = exec(source);
+      current = level();
       return result;
     });
     await write(store);
