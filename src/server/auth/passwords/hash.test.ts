@@ -135,6 +135,15 @@ describe('hashing', () => {
     await busy.close();
   });
 
+  it('works again after its threads failed to start', async () => {
+    const unlucky = createPasswords({ cost: COST, threads: 1, onMalformedHash });
+    vi.doMock('piscina', () => Promise.reject(new Error('No threads.')));
+    await expect(unlucky.hash('any')).rejects.toThrow();
+    vi.doUnmock('piscina');
+    expect(await unlucky.hash('any')).toMatchObject({ kind: 'hashed' });
+    await unlucky.close();
+  });
+
   it('refuses immediately when the queue is full, and accepts work again once it has drained', async () => {
     const flooded = createPasswords({ cost: COST, threads: 1, maxQueue: 16, onMalformedHash });
     await hashOf('warm', flooded);

@@ -53,13 +53,19 @@ export function createPasswords(options: {
     });
   }
 
+  /** A kept rejection would refuse every login until a restart. */
+  function forgetPool(error: unknown): never {
+    pool = undefined;
+    throw error;
+  }
+
   const slots = concurrency(Math.ceil(MAX_SHARE_OF_NETWORK * maxQueue));
 
   async function run(task: PasswordTask, network: string): Promise<string | boolean | Overloaded> {
     using slot = slots.enter(network);
     const overloaded: Overloaded = { kind: 'overloaded', retryAfter: RETRY_AFTER_SECONDS };
     if (slot === undefined || closed) return overloaded;
-    const started = await (pool ??= startPool());
+    const started = await (pool ??= startPool().catch(forgetPool));
     if (started.queueSize >= maxQueue) return overloaded;
     try {
       return await started.run(task);
