@@ -116,6 +116,14 @@ describe('password attempts', () => {
     expect(await throttle.guess(guess(), check(right))).toEqual(right);
   });
 
+  it('does not count an attempt whose check failed', async () => {
+    const { throttle, check } = setUp();
+    const fault = new Error('The threads did not start.');
+    for (let tried = 0; tried < 3 * LIMITS.loginByAddress.points; tried += 1)
+      await expect(throttle.guess(guess(), () => Promise.reject(fault))).rejects.toBe(fault);
+    expect(await throttle.guess(guess(), check(right))).toEqual(right);
+  });
+
   it('keeps counting across a restart', async () => {
     const { database, throttle, check, checked } = setUp();
     for (let tried = 0; tried < FREE; tried += 1) await throttle.guess(guess(), check(wrong));

@@ -131,11 +131,15 @@ export function createThrottle(durable: DurableLimiter) {
         await returnPoint();
         return limited(byAccount);
       }
-      const proof = await check();
+      // An attempt that was not made does not count.
+      const returnPoints = () => Promise.all([returnPoint(), failures.reward(key, 1)]);
+      const proof = await check().catch(async (error: unknown) => {
+        await returnPoints();
+        throw error;
+      });
       if (proof.kind === 'failed' && proof.failure.code === 'invalid_credentials') return proof;
-      await returnPoint();
-      if (proof.kind === 'failed') await failures.reward(key, 1);
-      else await forget(key);
+      if (proof.kind === 'failed') await returnPoints();
+      else await Promise.all([returnPoint(), forget(key)]);
       return proof;
     },
 
