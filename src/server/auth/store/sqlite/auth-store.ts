@@ -63,7 +63,15 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
       previousIssuedAt: sql`${sql.placeholder('previousIssuedAt')}`,
       lastSeenAt: sql`${sql.placeholder('lastSeenAt')}`,
     })
-    .where(eq(sessions.id, sql.placeholder('id')))
+    .where(
+      and(
+        eq(sessions.id, sql.placeholder('id')),
+        eq(sessions.generation, sql.placeholder('readGeneration')),
+        eq(sessions.issuedAt, sql.placeholder('readIssuedAt')),
+        eq(sessions.confirmed, sql`${sql.param(sql.placeholder('readConfirmed'), sessions.confirmed)}`),
+        isNull(sessions.endedAt),
+      ),
+    )
     .prepare();
 
   /** Two reads by primary key: a join takes three times as long in better-sqlite3, and every call would pay for it. */
@@ -291,24 +299,30 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
     },
 
     async redeem(claims, now, policy) {
-      const redeemed = withoutFsync(() =>
-        db.transaction(() => {
-          const found = find(claims.sessionId);
-          if (found.kind === 'ended') return found;
-          const { session, user } = found;
-          const decision = decideRefresh(session, claims, now, policy);
-          if (decision.kind === 'reused') return { kind: 'reused', session, user } as const;
-          if (decision.kind === 'ended') return { ...decision, byThisCall: false };
-          if ('progress' in decision) {
-            const changes = { ...decision.progress, lastSeenAt: now };
-            writeProgress.run({ ...changes, id: claims.sessionId });
-            Object.assign(session, changes);
-          }
-          return { kind: decision.kind === 'keep' ? 'keep' : 'issue', session, user } as const;
-        }, IMMEDIATE),
-      );
-      // A write of its own, because it has to be durable. Whatever happened in between, the session has two holders.
-      return redeemed.kind === 'reused' ? endReused(redeemed, now) : redeemed;
+      // Not in a transaction, whose BEGIN and COMMIT are a fifth of a refresh. Whenever the write finds that another process
+      // was faster, the row has got further, so this ends.
+      for (;;) {
+        const found = find(claims.sessionId);
+        if (found.kind === 'ended') return found;
+        const { session, user } = found;
+        const decision = decideRefresh(session, claims, now, policy);
+        // Whatever happens in between, the session has two holders.
+        if (decision.kind === 'reused') return endReused(found, now);
+        if (decision.kind === 'ended') return { ...decision, byThisCall: false };
+        const kind = decision.kind === 'keep' ? 'keep' : 'issue';
+        if (!('progress' in decision)) return { kind, session, user };
+        const changes = { ...decision.progress, lastSeenAt: now };
+        const written = withoutFsync(() =>
+          writeProgress.run({
+            ...changes,
+            id: session.id,
+            readGeneration: session.generation,
+            readIssuedAt: session.issuedAt,
+            readConfirmed: session.confirmed,
+          }),
+        );
+        if (written.changes === 1) return { kind, session: { ...session, ...changes }, user };
+      }
     },
 
     async authenticate(claims, now, policy) {
