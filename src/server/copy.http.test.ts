@@ -28,6 +28,9 @@ function fill(events: number, without: number[] = []): void {
   const { db, close } = openSqlite(path);
   const { $client: client } = db;
   client.exec(`${INSERT_USER} values ('a', 'it''s', 'é\\n"', 'hash', 0, 'user', 9007199254740991)`);
+  const data = `'{"email":"it''s \\"new\\"@example.com"}'`;
+  client.exec(`insert into links values ('link', 'email-change', 'a', ${data}, 0, 1)`);
+  client.exec(`insert into outbox values ('mail', 'a', 'a', 'confirm-email', ${data}, 'link', 0, 0, 0)`);
   client.exec(`insert into rate_limits values ('key', 1, null)`);
   const insert = client.prepare('insert into audit_events (at, type, user_id) values (?, ?, ?)');
   client.transaction(() => {
@@ -80,12 +83,29 @@ describe('copying SQLite to PostgreSQL', () => {
     fill(1_201);
     expect(await copy()).toEqual([
       { name: 'audit_events', rows: 1_201 },
+      { name: 'outbox', rows: 1 },
       { name: 'rate_limits', rows: 1 },
-      { name: 'users', rows: 1 },
       { name: 'sessions', rows: 0 },
+      { name: 'users', rows: 1 },
+      { name: 'links', rows: 1 },
     ]);
     expect(await execute(target.url, 'select * from users')).toEqual([
-      { id: 'a', username: `it's`, email: 'é\\n"', password_hash: 'hash', created_at: 9_007_199_254_740_991 },
+      {
+        id: 'a',
+        username: `it's`,
+        email: 'é\\n"',
+        email_verified_at: null,
+        password_hash: 'hash',
+        password_changed_at: 0,
+        role: 'user',
+        disabled_at: null,
+        created_at: 9_007_199_254_740_991,
+      },
+    ]);
+    const data = { email: `it's "new"@example.com` };
+    expect(await execute(target.url, 'select data from links union all select data from outbox')).toEqual([
+      { data },
+      { data },
     ]);
     const [first, , last] = await execute(
       target.url,
@@ -125,7 +145,7 @@ describe('copying SQLite to PostgreSQL', () => {
   it('copies nothing where a row arrives changed', async () => {
     fill(2);
     await copy();
-    await execute(target.url, 'truncate users, rate_limits, audit_events cascade');
+    await execute(target.url, 'truncate users, outbox, rate_limits, audit_events cascade');
     await execute(
       target.url,
       `create function change() returns trigger language plpgsql as 'begin new.detail := ''changed''; return new; end'`,

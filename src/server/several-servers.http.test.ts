@@ -201,8 +201,8 @@ describe('purging', () => {
     expect(await servers.two.services.purge()).toBe(0);
     await blocker.query('rollback');
     await blocker.end();
-    // The session, and the counter of registrations.
-    expect(await first).toBe(2);
+    // The session, the link to verify the email, and the counter of registrations.
+    expect(await first).toBe(3);
     expect(await servers.two.services.purge()).toBe(0);
   });
 });

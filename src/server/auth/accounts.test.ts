@@ -122,8 +122,8 @@ describe('creating an account', () => {
 describe('checking a password', () => {
   beforeEach(() => accounts().create(anna));
 
-  it('returns the user', async () => {
-    expect(await accounts().checkPassword(login)).toMatchObject({ user: { username: 'Anna' } });
+  it('returns the account', async () => {
+    expect(await accounts().checkPassword(login)).toMatchObject({ account: { username: 'Anna' } });
   });
 
   it('answers a wrong password, an unknown email and a malformed hash alike, after the same work', async () => {

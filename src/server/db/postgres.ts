@@ -47,10 +47,20 @@ export async function openPostgres(url: string, onError: (error: Error) => void 
   });
   // Without a listener, such an error would end the process.
   pool.on('error', onError);
+  const db = drizzle(pool);
+  // Drizzle's own never gives back the connection on which BEGIN fails, until none is left.
+  db.transaction = async (run, config) => {
+    const client = await pool.connect();
+    try {
+      return await drizzle(client).transaction(run, config);
+    } finally {
+      client.release();
+    }
+  };
 
   return {
     /** Every query through it throws DatabaseUnavailable, or an error with it as its cause, where the database is to blame. */
-    db: drizzle(pool),
+    db,
     url,
 
     /** @throws DatabaseUnavailable where nothing can be written, or no answer comes in time */

@@ -90,7 +90,6 @@ describe('the statements of a verb', () => {
       ['session_and_user'],
     ],
     ['ending a session: one', () => store.endSession('session', 'revoked', later), [undefined]],
-    ['a login: one', () => store.createSession({ session: newSession({ id: 'next' }) }, anna()), [undefined]],
     [
       'a registration: one',
       () => store.createAccount(bert(), { session: newSession({ id: 'next', userId: 'bert' }) }),
