@@ -74,10 +74,18 @@ export default defineConfig({
       {
         extends: true,
         root: folder('.'),
-        // The stories in which it matters that any server can answer any call.
+        // The stories once more, with two servers on one PostgreSQL database that answer in turn.
         test: {
           name: 'e2e-two-servers',
-          include: ['e2e/{signing-in,redirects,dashboard,tabs}.test.ts'],
+          include: ['e2e/**/*.test.ts'],
+          exclude: [
+            // About the process itself, the files of SQLite, the development server or the README's example.
+            'e2e/{operations,secrets,development,readme}.test.ts',
+            // About what a page contains and downloads, which is the same from either server.
+            'e2e/{accessibility,first-visit,script-injection}.test.ts',
+            // Starts two servers of its own.
+            'e2e/two-servers.test.ts',
+          ],
           setupFiles: 'e2e/support/two-servers.ts',
           globalSetup: ['e2e/support/global-setup.ts', 'src/server/testing/postgres.global-setup.ts'],
           testTimeout: 120_000,

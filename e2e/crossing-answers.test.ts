@@ -30,7 +30,7 @@ describe('two tabs', () => {
     await seesDashboardOf(first, ada);
 
     // Whichever came last, the stored cookie works for the next refresh.
-    const [session] = sessionsOf(server);
+    const [session] = await sessionsOf(server);
     const cookie = await refreshTokenOf(browser.context);
     expect(generationOf(cookie!)).toBe(session!.generation);
     for (const tab of [first, second]) {
@@ -40,6 +40,6 @@ describe('two tabs', () => {
       await tab.reload();
       await seesDashboardOf(tab, ada);
     }
-    expect(sessionsOf(server)).toMatchObject([{ end_reason: null }]);
+    expect(await sessionsOf(server)).toMatchObject([{ end_reason: null }]);
   });
 });

@@ -38,7 +38,7 @@ async function visit(page: Page, site: ForeignSite, { host, sandboxed }: (typeof
 
 /** What an attack could change: the sessions in the database and the cookies in the browser. */
 async function stateOf(server: RunningServer, { context }: Visitor) {
-  return { sessions: sessionsOf(server), cookies: await context.cookies() };
+  return { sessions: await sessionsOf(server), cookies: await context.cookies() };
 }
 
 /** Submits a form from script, which takes no click. @returns the response, once the browser shows it */

@@ -39,7 +39,7 @@ describe('a frozen tab', () => {
     await seesDashboardOf(second, ada);
     await first.reload();
     await seesDashboardOf(first, ada);
-    expect(sessionsOf(server).at(-1)).toMatchObject({ end_reason: null });
+    expect((await sessionsOf(server)).at(-1)).toMatchObject({ end_reason: null });
   });
 
   it('that was in mid-refresh does not block others from refreshing, and continues when thawed', async () => {
@@ -65,7 +65,7 @@ describe('a frozen tab', () => {
       await tab.reload();
       await seesDashboardOf(tab, ada);
     }
-    expect(sessionsOf(server).at(-1)).toMatchObject({ end_reason: null });
+    expect((await sessionsOf(server)).at(-1)).toMatchObject({ end_reason: null });
   });
 
   it.each(['hears', 'does not hear'])(

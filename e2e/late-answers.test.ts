@@ -28,7 +28,7 @@ describe('a logout', () => {
     expect(await sights()).not.toContainEqual(expect.objectContaining({ heading: 'Dashboard' }));
     expect(browser.calls('auth.refresh')).toBe(1);
     expect(await refreshTokenOf(browser.context)).toBeUndefined();
-    expect(sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: 'revoked' }]);
+    expect(await sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: 'revoked' }]);
   });
 
   it('stays effective in a tab that refreshes without hearing of it', async () => {
@@ -58,6 +58,6 @@ describe('a logout', () => {
       await tab.reload();
       await seesLogin(tab);
     }
-    expect(sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: 'revoked' }]);
+    expect(await sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: 'revoked' }]);
   });
 });

@@ -36,14 +36,14 @@ describe('a refresh whose response is lost', () => {
 
     // The page retries on its own, with the old cookie.
     expect((await next.here).statusCode).toBe(200);
-    expect(sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: null }]);
+    expect(await sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: null }]);
     const answered = page.waitForEvent('requestfinished', isRefresh);
     next.deliver();
     await answered;
     expect(await refreshTokenOf(browser.context)).not.toBe(cookie);
     await page.reload();
     await seesDashboardOf(page, ada);
-    expect(sessionsOf(server)).toMatchObject([{ end_reason: null }]);
+    expect(await sessionsOf(server)).toMatchObject([{ end_reason: null }]);
   });
 
   it('because the page is reloaded repeatedly logs nobody out', async () => {
@@ -66,6 +66,6 @@ describe('a refresh whose response is lost', () => {
     // Too late: the requesting pages are gone.
     for (const answer of answers) answer.deliver();
     await seesDashboardOf(page, ada);
-    expect(sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: null }]);
+    expect(await sessionsOf(server)).toMatchObject([{ generation: 2, end_reason: null }]);
   });
 });

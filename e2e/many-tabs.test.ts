@@ -27,7 +27,7 @@ describe('five tabs', () => {
       for (const tab of tabs) await seesDashboardOf(tab, ada);
       expect(mostWithin(900, tokens.slice(before))).toBeLessThanOrEqual(tabs.length);
     }
-    expect(sessionsOf(server)).toMatchObject([{ end_reason: null }]);
+    expect(await sessionsOf(server)).toMatchObject([{ end_reason: null }]);
   });
 
   it('are all logged out by a logout in one, and show no personal data', async () => {

@@ -87,12 +87,12 @@ describe('offline', () => {
       await tried;
     }
     expect(browser.calls('auth.refresh')).toBe(refreshes);
-    expect(sessionsOf(server)).toMatchObject([{ end_reason: null }]);
+    expect(await sessionsOf(server)).toMatchObject([{ end_reason: null }]);
 
     const notified = browser.context.waitForEvent('response', (response) => response.url().includes('auth.logout'));
     await browser.context.setOffline(false);
     expect((await notified).status()).toBe(200);
-    expect(sessionsOf(server)).toMatchObject([{ end_reason: 'revoked' }]);
+    expect(await sessionsOf(server)).toMatchObject([{ end_reason: 'revoked' }]);
     const me = await fetch(`${server.url}/trpc/auth.me`, { headers: { authorization: `Bearer ${tokens[0]!}` } });
     expect(await me.json()).toMatchObject({
       error: { data: { failure: { code: 'session_ended', reason: 'revoked' } } },

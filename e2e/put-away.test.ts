@@ -78,7 +78,7 @@ describe('a page in the back/forward cache', () => {
     await bringBack(page);
     await lookAt(page);
     await seesDashboardOf(page, ada);
-    expect(sessionsOf(server).at(-1)).toMatchObject({ end_reason: null });
+    expect((await sessionsOf(server)).at(-1)).toMatchObject({ end_reason: null });
   });
 
   it('continues as if nothing had happened if its token expires meanwhile', async () => {

@@ -71,7 +71,7 @@ describe('injected script', () => {
     const before = await elements();
     for (const text of texts) {
       // No form accepts it, but an import or a person with access to the database could write it.
-      change(server, 'update users set username = ?, email = ?', text, `${text}@example.com`);
+      await change(server, 'update users set username = $1, email = $2', text, `${text}@example.com`);
       await page.reload();
       await seesDashboardOf(page, { ...ada, username: text, email: `${text}@example.com` });
       expect({ text, elements: await elements(), ran: await hasRun(page) }).toEqual({

@@ -1,15 +1,25 @@
 import Database from 'better-sqlite3';
 import { join } from 'node:path';
-import type { ServerProcess } from './server.ts';
+import type { RunningServer } from './server.ts';
 
-function open({ folder }: Pick<ServerProcess, 'folder'>) {
-  return new Database(join(folder, 'data', 'latchkey.db'));
+type Rows = Record<string, unknown>[];
+
+/** @param sql with its values as `$1`, `$2`, as PostgreSQL has them */
+export async function querySqlite(folder: string, sql: string, ...values: string[]): Promise<Rows> {
+  const database = new Database(join(folder, 'data', 'latchkey.db'));
+  try {
+    const statement = database.prepare<Record<string, string>[], Record<string, unknown>>(sql);
+    const named = values.length === 0 ? [] : [Object.fromEntries(values.map((value, index) => [index + 1, value]))];
+    if (statement.reader) return statement.all(...named);
+    statement.run(...named);
+    return [];
+  } finally {
+    database.close();
+  }
 }
 
-export function change(server: Pick<ServerProcess, 'folder'>, sql: string, ...values: string[]): void {
-  const database = open(server);
-  database.prepare(sql).run(values);
-  database.close();
+export async function change(server: Pick<RunningServer, 'query'>, sql: string, ...values: string[]): Promise<void> {
+  await server.query(sql, ...values);
 }
 
 interface SessionRow {
@@ -17,9 +27,7 @@ interface SessionRow {
   end_reason: string | null;
 }
 
-export function sessionsOf(server: Pick<ServerProcess, 'folder'>): SessionRow[] {
-  const database = open(server);
-  const rows = database.prepare<[], SessionRow>('select * from sessions order by created_at, id').all();
-  database.close();
-  return rows;
+export async function sessionsOf(server: Pick<RunningServer, 'query'>): Promise<SessionRow[]> {
+  const rows = await server.query('select * from sessions order by created_at, id');
+  return rows as unknown as SessionRow[];
 }

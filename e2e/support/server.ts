@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import manifest from '../../package.json' with { type: 'json' };
+import { querySqlite } from './database.ts';
 import { PROJECT } from './project.ts';
 
 const OUTPUT_TIMEOUT_MS = 60_000;
@@ -28,9 +29,11 @@ export interface RunningServer extends ServerProcess {
   port: number;
   /** Sends SIGTERM. @returns the exit code */
   stop(): Promise<number | null>;
+  /** Of the database. @param sql with its values as `$1`, `$2` */
+  query(sql: string, ...values: string[]): Promise<Record<string, unknown>[]>;
 }
 
-interface Options {
+export interface Options {
   /** The whole environment: nothing is inherited. */
   settings?: Record<string, string>;
   /** Outlives the server, so that another can start on the same data. */
@@ -53,6 +56,8 @@ export const secrets = {
 
 const cheap = { BCRYPT_COST: '10' };
 
+export type StartOne = typeof startOne;
+
 function startOne({ settings, ...where }: Options): Promise<RunningServer> {
   const all = { PORT: '0', ...secrets, ...cheap, ...settings };
   return listening(run(manifest.scripts.start, all, where));
@@ -63,7 +68,7 @@ let start: (options: Options) => Promise<RunningServer> = startOne;
 export const startProduct = (options: Options = {}): Promise<RunningServer> => start(options);
 
 /** Makes `startProduct` start something else than one server on SQLite. @param other is given what starts one server */
-export function startProductAs(other: (one: typeof startOne, options: Options) => Promise<RunningServer>): void {
+export function startProductAs(other: (one: StartOne, options: Options) => Promise<RunningServer>): void {
   start = (options) => other(startOne, options);
 }
 
@@ -89,6 +94,7 @@ async function listening(started: Promise<ServerProcess>): Promise<RunningServer
         server.signal('SIGTERM');
         return server.exited;
       },
+      query: (sql, ...values) => querySqlite(server.folder, sql, ...values),
     };
   } catch (error) {
     await server[Symbol.asyncDispose]();

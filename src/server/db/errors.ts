@@ -11,7 +11,11 @@ export class DatabaseUnavailable extends Error {
  * for a feature's own queries alike; this also finds it where Drizzle or tRPC has wrapped it.
  */
 export function isDatabaseUnavailable(error: unknown): boolean {
-  for (let cause = error; cause instanceof Error; cause = cause.cause)
+  // Nothing keeps an error from being, further down, its own cause.
+  const seen = new Set<Error>();
+  for (let cause = error; cause instanceof Error && !seen.has(cause); cause = cause.cause) {
     if (cause instanceof DatabaseUnavailable) return true;
+    seen.add(cause);
+  }
   return false;
 }

@@ -118,13 +118,21 @@ export async function createDatabase(serverUrl: string, template = 'template1'):
   };
 }
 
-/** Executes one statement on a connection of its own. @returns the rows, with big integers as numbers */
-export async function execute(url: string, statement: string): Promise<Record<string, unknown>[]> {
+/**
+ * Executes one statement on a connection of its own.
+ * @param values of `$1`, `$2` and so on
+ * @returns the rows, with big integers as numbers
+ */
+export async function execute(
+  url: string,
+  statement: string,
+  values: readonly string[] = [],
+): Promise<Record<string, unknown>[]> {
   const client = new pg.Client(url);
   client.setTypeParser(pg.types.builtins.INT8, Number);
   await client.connect();
   try {
-    return (await client.query<Record<string, unknown>>(statement)).rows;
+    return (await client.query<Record<string, unknown>>(statement, [...values])).rows;
   } finally {
     await client.end();
   }
