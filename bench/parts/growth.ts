@@ -1,7 +1,9 @@
-import { generate, type Call } from '../load/load.ts';
+import type { Call } from '../load/load.ts';
+import { byCpuTime, measure, ratesOf } from '../load/measure.ts';
 import { hashOf, PASSWORD, population, type Population } from '../population.ts';
 import { perSecond, round, withSpread, type Part, type Row } from '../results.ts';
 import { cores } from '../servers/cores.ts';
+import type { ServerProcess } from '../servers/process.ts';
 import { loginOf, readOf, refreshOf, startProduct } from '../servers/stacks.ts';
 import { interleave, ratios, summarize } from '../statistics.ts';
 import { startPostgres } from '../../src/server/testing/postgres.ts';
@@ -17,7 +19,7 @@ const LOGINS = 16;
 const readersOf = (size: number) => (size === SMALLEST ? SMALLEST - REFRESHES : 2_000);
 /** Cheap, because hashing takes the same time whatever the number of accounts. */
 const COST = 10;
-const ROUNDS = { reads: 9, refreshes: 9, logins: 4 };
+const ROUNDS = { reads: 9, refreshes: 9, logins: 3 };
 const WARM_UP = 2;
 const TIMEOUT_SECONDS = 30;
 
@@ -36,8 +38,8 @@ async function measureOn(database: string, hash: string, postgres?: string): Pro
     const sample = Math.min(size, readersOf(size) + REFRESHES * (ROUNDS.refreshes + WARM_UP));
     const people = opened.use(await population(size, hash, { postgres, sample }));
     const settings = { ...people.settings, BCRYPT_COST: String(COST) };
-    const { port } = opened.use(await startProduct({ core: cores?.server, ...people, settings }));
-    sides[size] = callsOf(port, readersOf(size), people);
+    const server = opened.use(await startProduct({ core: cores?.server, ...people, settings }));
+    sides[size] = callsOf(server, readersOf(size), people);
   }
   const rows: Row[] = [];
   const measured = [
@@ -47,37 +49,39 @@ async function measureOn(database: string, hash: string, postgres?: string): Pro
   ] as const;
   for (const [procedure, kind] of measured) {
     const bySize = Object.fromEntries(Object.entries(sides).map(([size, calls]) => [size, calls[kind]]));
-    const rates = await interleave(bySize, { rounds: ROUNDS[kind], warmUp: WARM_UP });
-    const of = (size: number) => rates[size] ?? [];
+    const results = await interleave(bySize, { rounds: ROUNDS[kind], warmUp: WARM_UP });
+    const of = (size: number) => results[size] ?? [];
+    const ratesWith = (size: number) => ratesOf(of(size));
     for (const size of SIZES.slice(1))
       rows.push({
         what: `\`${procedure}\` on ${database} with ${round(size)} sessions ÷ with ${round(SMALLEST)}`,
-        reached: withSpread(ratios(of(size), of(SMALLEST))),
+        reached: withSpread(ratios(ratesWith(size), ratesWith(SMALLEST))),
         aim: '≥ 0.9',
-        figures: `${perSecond(summarize(of(size)))} ÷ ${perSecond(summarize(of(SMALLEST)))}`,
+        figures: `${perSecond(summarize(ratesWith(size)))} ÷ ${perSecond(summarize(ratesWith(SMALLEST)))}${byCpuTime(of(size), of(SMALLEST))}`,
       });
   }
   return rows;
 }
 
-function callsOf(port: number, readers: number, { sessions, rewind }: Pick<Population, 'sessions' | 'rewind'>) {
-  const rateOf = async (calls: Call[]) => {
-    const load = { port, calls, connections: CONNECTIONS, seconds: TIMEOUT_SECONDS, once: true };
-    const [result] = await generate([load]);
-    return result.perSecond;
-  };
+function callsOf(
+  server: ServerProcess,
+  readers: number,
+  { sessions, rewind }: Pick<Population, 'sessions' | 'rewind'>,
+) {
+  const measureAll = (calls: Call[]) =>
+    measure(server, { calls, connections: CONNECTIONS, seconds: TIMEOUT_SECONDS, once: true });
   const reads = sessions.slice(0, readers).map(readOf);
   const others = sessions.slice(readers);
   const take = takesOf(others, REFRESHES);
   const takePeople = takesOf(sessions, LOGINS);
   return {
-    reads: () => rateOf(Array.from({ length: READS }, (_, number) => reads[number % readers]!)),
+    reads: () => measureAll(Array.from({ length: READS }, (_, number) => reads[number % readers]!)),
     async refreshes() {
       // With too few for all rounds, each round needs the same ones, and a second refresh within a minute would not rotate.
       if (others.length === REFRESHES) await rewind();
-      return rateOf(take().map(refreshOf));
+      return measureAll(take().map(refreshOf));
     },
-    logins: () => rateOf(takePeople().map(loginOf)),
+    logins: () => measureAll(takePeople().map(loginOf)),
   };
 }
 

@@ -25,16 +25,15 @@ export const postgres: Part = async () => {
   await using one = await startProduct({ core, ...onPostgres });
   await using two = await startProduct({ ...onPostgres });
 
-  /** Splits the load between servers. */
+  /** Loads all servers at once, each as much as one alone: a server with fewer connections uses more time for a call. */
   const measureAll = async (...servers: Stack[]) => {
     const used = async () => {
       const all = await Promise.all(servers.map(cpuSeconds));
       return { servers: sum(all), database: await backendsCpuSeconds(database.url) };
     };
     const before = await used();
-    const connections = CONNECTIONS / servers.length;
     const results = await generate(
-      servers.map(({ port, reads }) => ({ port, calls: reads, connections, seconds: SECONDS })),
+      servers.map(({ port, reads }) => ({ port, calls: reads, connections: CONNECTIONS, seconds: SECONDS })),
     );
     const after = await used();
     const microsecondsPerCall = 1e6 / sum(results.map((result) => latenciesOf(result).length));
