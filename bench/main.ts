@@ -9,6 +9,7 @@ import { growth } from './parts/growth.ts';
 import { guesses } from './parts/guesses.ts';
 import { logins } from './parts/logins.ts';
 import { memory } from './parts/memory.ts';
+import { postgres } from './parts/postgres.ts';
 import { reads } from './parts/reads.ts';
 import { refresh } from './parts/refresh.ts';
 import { start } from './parts/start.ts';
@@ -23,6 +24,7 @@ const parts: Record<string, Part> = {
   reads,
   refresh,
   growth,
+  postgres,
   logins,
   guesses,
   start,

@@ -4,11 +4,14 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { createPasswords } from '../src/server/auth/passwords/hash.ts';
 import { createTokens } from '../src/server/auth/sessions/tokens.ts';
+import { openPostgres } from '../src/server/db/postgres.ts';
 import { openSqlite } from '../src/server/db/sqlite.ts';
+import { createDatabase, execute } from '../src/server/testing/postgres.ts';
 import { secrets, temporaryFolder } from '../e2e/support/server.ts';
 
 export const PASSWORD = 'the password of every account here';
 const DAY = 24 * 60 * 60_000;
+const BULK_CACHE_KB = 500_000;
 
 const tokens = createTokens({
   accessSecrets: [secrets.JWT_ACCESS_SECRET],
@@ -19,55 +22,128 @@ const tokens = createTokens({
 export interface SeededSession {
   id: string;
   userId: string;
+  email: string;
   /** Of its first refresh token, as a NumericDate. */
   issuedAt: number;
 }
 
-/** Creates a folder with a database of `count` accounts, each with one new session. */
-export async function population(count: number, passwordHash = 'x') {
+/** SQL that both databases understand, by column; `n` counts from 0, and `:now` and `:hash` stand for values. */
+const USER_COLUMNS = {
+  id: 'gen_random_uuid()',
+  username: "'person' || n",
+  email: "'person' || n || '@example.com'",
+  password_hash: ':hash',
+  password_changed_at: ':now',
+  role: "'user'",
+  // Over the last day, because an index on a single time would be smaller than a real one.
+  created_at: `:now - n * 977 % ${DAY}`,
+};
+/** Selected from `users`. */
+const SESSION_COLUMNS = {
+  id: 'gen_random_uuid()',
+  user_id: 'id',
+  generation: '1',
+  issued_at: 'created_at',
+  confirmed: 'true',
+  created_at: 'created_at',
+  last_seen_at: 'created_at',
+  authenticated_at: 'created_at',
+  remember: 'true',
+  expires_at: `:now + ${30 * DAY}`,
+};
+
+export interface Population extends AsyncDisposable {
+  folder: string;
+  /** In random order. */
+  sessions: SeededSession[];
+  settings: Record<string, string>;
+  /** Undoes every rotation, so that all refresh tokens can be used again. The server may be running. */
+  rewind(): Promise<void>;
+}
+
+interface Options {
+  /** Of a server on which to create the database, instead of a SQLite file. */
+  postgres?: string | undefined;
+  /** How many of the sessions to return. */
+  sample?: number;
+}
+
+/** Creates a database of `count` accounts, each with one session, and a folder for a server to run in. */
+export async function population(
+  count: number,
+  passwordHash = 'x',
+  { postgres, sample = count }: Options = {},
+): Promise<Population> {
+  await using created = new AsyncDisposableStack();
   const folder = await temporaryFolder();
+  created.defer(() => rm(folder, { recursive: true }));
+  const place = postgres === undefined ? sqlitePlace(folder) : created.use(await postgresPlace(postgres));
+  await place.run(statements(count, passwordHash));
+  const rows = await place.run([
+    `SELECT sessions.id, user_id AS "userId", email, CAST(issued_at AS double precision) / 1000 AS "issuedAt"
+     FROM sessions JOIN users ON users.id = user_id ORDER BY random() LIMIT ${sample}`,
+  ]);
+  const kept = created.move();
   return {
     folder,
-    sessions: populate(folder, count, passwordHash),
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
+    sessions: rows as SeededSession[],
+    settings: place.settings,
+    async rewind() {
+      const set = 'generation = 1, confirmed = true, previous_issued_at = NULL, issued_at = previous_issued_at';
+      await place.run([`UPDATE sessions SET ${set} WHERE generation > 1`]);
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 
-function populate(folder: string, count: number, passwordHash: string): SeededSession[] {
-  const path = join(folder, 'data/latchkey.db');
-  openSqlite(path).close();
-  const database = new Database(path);
-  database.pragma('synchronous = OFF');
-  const now = Date.now();
-  const addUser = database.prepare(
-    `INSERT INTO users (id, username, email, password_hash, password_changed_at, role, created_at)
-     VALUES (?, ?, ?, ?, ?, 'user', ?)`,
-  );
-  const addSession = database.prepare(
-    `INSERT INTO sessions
-       (id, user_id, generation, issued_at, confirmed, created_at, last_seen_at, authenticated_at, remember, expires_at)
-     VALUES (?, ?, 1, ?, 0, ?, ?, ?, 1, ?)`,
-  );
-  const sessions: SeededSession[] = [];
-  database.transaction(() => {
-    for (let number = 0; number < count; number++) {
-      const session = { id: randomUUID(), userId: randomUUID(), issuedAt: now / 1000 };
-      addUser.run(session.userId, `person${number}`, emailOf(number), passwordHash, now, now);
-      addSession.run(session.id, session.userId, now, now, now, now, now + 30 * DAY);
-      sessions.push(session);
-    }
-  })();
-  database.close();
-  return sessions;
+function statements(count: number, passwordHash: string): string[] {
+  const insert = (table: string, columns: Record<string, string>, from: string) =>
+    `INSERT INTO ${table} (${Object.keys(columns).join(', ')}) ${from.replace('*', Object.values(columns).join(', '))}`
+      .replaceAll(':now', String(Date.now()))
+      .replaceAll(':hash', `'${passwordHash}'`);
+  const numbers = `WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${count - 1})`;
+  return [
+    insert('users', USER_COLUMNS, `${numbers} SELECT * FROM numbers`),
+    insert('sessions', SESSION_COLUMNS, 'SELECT * FROM users'),
+  ];
 }
 
-/** Undoes every rotation, so that all refresh tokens can be used again. The server may be running. */
-export function rewind(folder: string): void {
-  const database = new Database(join(folder, 'data/latchkey.db'));
-  database
-    .prepare('UPDATE sessions SET generation = 1, confirmed = 0, previous_issued_at = NULL, issued_at = ?')
-    .run(Date.now());
-  database.close();
+function sqlitePlace(folder: string) {
+  const path = join(folder, 'data/latchkey.db');
+  openSqlite(path).close();
+  return {
+    settings: {},
+    /** @returns the rows of the last statement */
+    async run(all: string[]): Promise<unknown[]> {
+      const database = new Database(path);
+      database.pragma('synchronous = OFF');
+      // Random keys go all over the indexes.
+      database.pragma(`cache_size = -${BULK_CACHE_KB}`);
+      database.function('gen_random_uuid', () => randomUUID());
+      let rows: unknown[] = [];
+      for (const statement of all.map((text) => database.prepare(text)))
+        if (statement.reader) rows = statement.all();
+        else statement.run();
+      database.close();
+      return rows;
+    },
+  };
+}
+
+async function postgresPlace(server: string) {
+  const { url, [Symbol.asyncDispose]: drop } = await createDatabase(server);
+  const { close } = await openPostgres(url);
+  await close();
+  return {
+    settings: { DATABASE_URL: url },
+    async run(all: string[]): Promise<unknown[]> {
+      let rows: unknown[] = [];
+      for (const statement of all) rows = await execute(url, statement);
+      await execute(url, 'VACUUM ANALYZE');
+      return rows;
+    },
+    [Symbol.asyncDispose]: drop,
+  };
 }
 
 export const emailOf = (number: number): string => `person${number}@example.com`;

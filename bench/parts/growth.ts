@@ -1,47 +1,95 @@
-import { generate } from '../load/load.ts';
-import { population, rewind, type SeededSession } from '../population.ts';
-import { perSecond, round, withSpread, type Part } from '../results.ts';
+import type { Call } from '../load/load.ts';
+import { byCpuTime, measure, ratesOf } from '../load/measure.ts';
+import { hashOf, PASSWORD, population, type Population } from '../population.ts';
+import { perSecond, round, withSpread, type Part, type Row } from '../results.ts';
 import { cores } from '../servers/cores.ts';
-import { refreshOf, startProduct } from '../servers/stacks.ts';
+import type { ServerProcess } from '../servers/process.ts';
+import { loginOf, readOf, refreshOf, startProduct } from '../servers/stacks.ts';
 import { interleave, ratios, summarize } from '../statistics.ts';
+import { startPostgres } from '../../src/server/testing/postgres.ts';
 
 const CONNECTIONS = 8;
-const THOUSAND = 1_000;
-const MILLION = 1_000_000;
-const ROUNDS = 11;
-const WARM_UP = 4;
+const SIZES = [1_000, 100_000, 1_000_000] as const;
+const [SMALLEST] = SIZES;
+/** Calls in a round. */
+const READS = 4_000;
+const REFRESHES = 700;
+const LOGINS = 16;
+/** Who reads does not refresh: a rotation would soon make their access tokens those of a thief. */
+const readersOf = (size: number) => (size === SMALLEST ? SMALLEST - REFRESHES : 2_000);
+/** Cheap, because hashing takes the same time whatever the number of accounts. */
+const COST = 10;
+const ROUNDS = { reads: 9, refreshes: 9, logins: 3 };
+const WARM_UP = 2;
+const TIMEOUT_SECONDS = 30;
 
-/** Whether refreshes stay fast as sessions accumulate. */
+/** Whether calls stay fast as sessions accumulate, on both databases. */
 export const growth: Part = async () => {
-  const core = cores?.server;
-  await using few = await population(THOUSAND);
-  await using many = await population(MILLION);
-  await using small = await startProduct({ core, ...few });
-  await using large = await startProduct({ core, ...many });
-  const refreshAll = async (port: number, sessions: SeededSession[]) => {
-    const calls = sessions.map(refreshOf);
-    const [result] = await generate([{ port, calls, connections: CONNECTIONS, seconds: 30, once: true }]);
-    return result.perSecond;
-  };
-  // IDs are random, so each round covers the whole index.
-  let used = 0;
-  const rates = await interleave(
-    {
-      few: async () => {
-        // Each round refreshes all thousand, and within a minute a second refresh would not rotate.
-        rewind(few.folder);
-        return refreshAll(small.port, few.sessions);
-      },
-      many: () => refreshAll(large.port, many.sessions.slice(used, (used += THOUSAND))),
-    },
-    { rounds: ROUNDS, warmUp: WARM_UP },
-  );
-  return [
-    {
-      what: `\`auth.refresh\` with ${round(MILLION)} sessions ÷ with ${round(THOUSAND)}`,
-      reached: withSpread(ratios(rates.many, rates.few)),
-      aim: '≥ 0.9',
-      figures: `${perSecond(summarize(rates.many))} ÷ ${perSecond(summarize(rates.few))}, in rounds of ${round(THOUSAND)}`,
-    },
-  ];
+  const hash = await hashOf(PASSWORD, COST);
+  const onSqlite = await measureOn('SQLite', hash);
+  await using server = await startPostgres({ durable: true });
+  return [...onSqlite, ...(await measureOn('PostgreSQL', hash, server.url))];
 };
+
+async function measureOn(database: string, hash: string, postgres?: string): Promise<Row[]> {
+  await using opened = new AsyncDisposableStack();
+  const sides: Record<number, ReturnType<typeof callsOf>> = {};
+  for (const size of SIZES) {
+    const sample = Math.min(size, readersOf(size) + REFRESHES * (ROUNDS.refreshes + WARM_UP));
+    const people = opened.use(await population(size, hash, { postgres, sample }));
+    const settings = { ...people.settings, BCRYPT_COST: String(COST) };
+    const server = opened.use(await startProduct({ core: cores?.server, ...people, settings }));
+    sides[size] = callsOf(server, readersOf(size), people);
+  }
+  const rows: Row[] = [];
+  const measured = [
+    ['auth.me', 'reads'],
+    ['auth.refresh', 'refreshes'],
+    ['auth.login', 'logins'],
+  ] as const;
+  for (const [procedure, kind] of measured) {
+    const bySize = Object.fromEntries(Object.entries(sides).map(([size, calls]) => [size, calls[kind]]));
+    const results = await interleave(bySize, { rounds: ROUNDS[kind], warmUp: WARM_UP });
+    const of = (size: number) => results[size] ?? [];
+    const ratesWith = (size: number) => ratesOf(of(size));
+    for (const size of SIZES.slice(1))
+      rows.push({
+        what: `\`${procedure}\` on ${database} with ${round(size)} sessions ÷ with ${round(SMALLEST)}`,
+        reached: withSpread(ratios(ratesWith(size), ratesWith(SMALLEST))),
+        aim: '≥ 0.9',
+        figures: `${perSecond(summarize(ratesWith(size)))} ÷ ${perSecond(summarize(ratesWith(SMALLEST)))}${byCpuTime(of(size), of(SMALLEST))}`,
+      });
+  }
+  return rows;
+}
+
+function callsOf(
+  server: ServerProcess,
+  readers: number,
+  { sessions, rewind }: Pick<Population, 'sessions' | 'rewind'>,
+) {
+  const measureAll = (calls: Call[]) =>
+    measure(server, { calls, connections: CONNECTIONS, seconds: TIMEOUT_SECONDS, once: true });
+  const reads = sessions.slice(0, readers).map(readOf);
+  const others = sessions.slice(readers);
+  const take = takesOf(others, REFRESHES);
+  const takePeople = takesOf(sessions, LOGINS);
+  return {
+    reads: () => measureAll(Array.from({ length: READS }, (_, number) => reads[number % readers]!)),
+    async refreshes() {
+      // With too few for all rounds, each round needs the same ones, and a second refresh within a minute would not rotate.
+      if (others.length === REFRESHES) await rewind();
+      return measureAll(take().map(refreshOf));
+    },
+    logins: () => measureAll(takePeople().map(loginOf)),
+  };
+}
+
+/** @returns a function that takes the next so many, and begins again after the last */
+function takesOf<Item>(items: Item[], count: number): () => Item[] {
+  let next = 0;
+  return () => {
+    if (next + count > items.length) next = 0;
+    return items.slice(next, (next += count));
+  };
+}

@@ -91,7 +91,7 @@ export async function residentMegabytes({ pid }: ServerProcess): Promise<number>
 }
 
 /** Seconds of CPU time used so far by all threads; NaN without /proc (Linux only). */
-export async function cpuSeconds({ pid }: ServerProcess): Promise<number> {
+export async function cpuSeconds({ pid }: Pick<ServerProcess, 'pid'>): Promise<number> {
   // proc_pid_stat(5): utime and stime are fields 14 and 15; the parenthesized second field may contain spaces.
   const fields = (await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')).replace(/^.*\) /s, '').split(' ');
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;

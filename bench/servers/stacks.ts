@@ -62,12 +62,25 @@ export async function startProduct({
     settings: { PORT: '0', ...secrets, ...settings },
   });
   const readers = sessions.slice(0, PEOPLE);
-  return checked({
-    ...server,
-    reads: readers.map((session) => ({ path: '/trpc/auth.me', headers: bearer(accessTokenOf(session)) })),
-    logins: logins('/trpc/auth.login', readers.length),
-  });
+  return checked(
+    {
+      ...server,
+      reads: readers.map(readOf),
+      logins: readers.map(loginOf),
+    },
+    readers[0]?.email,
+  );
 }
+
+export const readOf = (session: SeededSession): Call => ({
+  path: '/trpc/auth.me',
+  headers: bearer(accessTokenOf(session)),
+});
+
+export const loginOf = ({ email }: SeededSession): Call => ({
+  path: '/trpc/auth.login',
+  body: { email, password: PASSWORD },
+});
 
 export const refreshOf = (session: SeededSession): Call => ({
   path: '/trpc/auth.refresh',
@@ -81,11 +94,11 @@ const startPeer = (name: string, core: string | undefined) =>
 const tokensOf = (server: ServerProcess) => server.ready['tokens'] as string[];
 
 /** Better Auth also answers guests with 200, so the status does not prove that the token was accepted. */
-async function checked(stack: Stack): Promise<Stack> {
+async function checked(stack: Stack, email = emailOf(0)): Promise<Stack> {
   const [{ path, headers } = { path: '' }] = stack.reads;
   const answer = await fetch(`http://127.0.0.1:${stack.port}${path}`, { ...(headers && { headers }) });
   const text = await answer.text();
-  if (text.includes(emailOf(0))) return stack;
+  if (text.includes(email)) return stack;
   await stack[Symbol.asyncDispose]();
   throw new Error(`${path} answered ${answer.status} without the user: ${text.slice(0, 200)}`);
 }

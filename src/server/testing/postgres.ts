@@ -21,8 +21,11 @@ export interface PostgresServer extends AsyncDisposable {
   start(): Promise<void>;
 }
 
-/** Starts a PostgreSQL server of its own on a free port. What it stores is gone once it is disposed of. */
-export async function startPostgres(): Promise<PostgresServer> {
+/**
+ * Starts a PostgreSQL server of its own on a free port. What it stores is gone once it is disposed of.
+ * @param options.durable whether it syncs as in production, which only matters where its speed is measured
+ */
+export async function startPostgres({ durable = false } = {}): Promise<PostgresServer> {
   const Embedded = await embeddedPostgres();
   // Made and owned by root it would be closed to the user that PostgreSQL runs as, so nothing is put below it.
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-postgres-'));
@@ -35,8 +38,12 @@ export async function startPostgres(): Promise<PostgresServer> {
     persistent: true,
     // PostgreSQL refuses to run as root.
     createPostgresUser: isRoot(),
-    // No test cuts the power.
-    postgresFlags: ['-c', 'fsync=off', '-c', 'full_page_writes=off', '-c', `max_connections=${MAX_CONNECTIONS}`],
+    postgresFlags: [
+      '-c',
+      `max_connections=${MAX_CONNECTIONS}`,
+      // No test cuts the power.
+      ...(durable ? [] : ['-c', 'fsync=off', '-c', 'full_page_writes=off']),
+    ],
     initdbFlags: ['--no-sync', '--encoding=UTF8'],
     onLog() {},
     onError() {},
