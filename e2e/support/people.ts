@@ -60,6 +60,7 @@ export async function seesLogin(page: Page): Promise<void> {
 }
 
 export async function tracesOf(page: Page, { username, email }: Person): Promise<string[]> {
-  const source = await page.content();
+  // Unlike `page.content`, it waits while the page navigates.
+  const source = await page.locator(':root').innerHTML();
   return [username, email].filter((trace) => source.includes(trace));
 }

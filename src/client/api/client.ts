@@ -7,6 +7,8 @@ import { send, session, url } from './app-session.ts';
 import { authHeaders, refreshLink } from './refresh-link.ts';
 
 const headers = authHeaders(session);
+/** In characters: a longer batch is sent as several, as proxies refuse URLs of 8 KB. */
+const URL_MAX_LENGTH = 4_000;
 
 /** Never import this from the guest pages: it would double their download. */
 export const trpcClient = createTRPCClient<AppRouter>({
@@ -23,7 +25,7 @@ export const trpcClient = createTRPCClient<AppRouter>({
           fetch: (input, init) => send(input, { ...init, headers: { ...init.headers, ...headers({ op }) } }),
         }),
       }),
-      false: httpBatchLink({ url, fetch: send, headers, maxItems: BATCH_LIMIT }),
+      false: httpBatchLink({ url, fetch: send, headers, maxItems: BATCH_LIMIT, maxURLLength: URL_MAX_LENGTH }),
     }),
   ],
 });
