@@ -25,7 +25,7 @@ export const postgres: Part = async () => {
   await using one = await startProduct({ core, ...onPostgres });
   await using two = await startProduct({ ...onPostgres });
 
-  /** Loads all servers at once, each as much as one alone: a server with fewer connections uses more time for a call. */
+  /** Loads all servers at once, each with as many connections as one alone. */
   const measureAll = async (...servers: Stack[]) => {
     const used = async () => {
       const all = await Promise.all(servers.map(cpuSeconds));
