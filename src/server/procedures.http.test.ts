@@ -110,7 +110,8 @@ const tables = Object.values(
 ).flatMap((module) => Object.values(module).flatMap((value) => (is(value, SQLiteTable) ? getTableName(value) : [])));
 
 /** Every row of every table. */
-async function contents({ sql }: World): Promise<string> {
+async function contents({ sql, outbox }: World): Promise<string> {
+  await outbox.settled();
   const rows = [];
   for (const table of tables) rows.push([table, await sql(`select * from ${table} order by 1`)]);
   return JSON.stringify(rows);
