@@ -140,7 +140,7 @@ describe('the audit log', () => {
     const known = { userId: user.id, detail: null };
     expect(stored).toEqual([
       { type: 'registered', ...known },
-      { type: 'sign_in_failed', userId: null, detail: expect.not.stringContaining('ada') },
+      { type: 'sign_in_failed', userId: user.id, detail: expect.not.stringContaining('ada') },
       { type: 'reused', ...known },
       { type: 'signed_in', ...known },
       { type: 'signed_in', ...known },

@@ -24,6 +24,12 @@ const CLASSES: Record<string, Class> = {
   'account.changePassword': 'sudo',
   'account.export': 'sudo',
   'account.delete': 'sudo',
+  'emailVerification.send': 'protected',
+  'emailVerification.confirm': 'public',
+  'emailChange.request': 'sudo',
+  'emailChange.confirm': 'public',
+  'passwordReset.request': 'public',
+  'passwordReset.complete': 'public',
 };
 
 const procedures = new Map(

@@ -22,7 +22,6 @@ const examples: { [Code in FailureCode]: Extract<Failure, { code: Code }> } = {
   account_disabled: { code: 'account_disabled' },
   reauthentication_required: { code: 'reauthentication_required' },
   forbidden: { code: 'forbidden' },
-  last_admin: { code: 'last_admin' },
   link_invalid: { code: 'link_invalid' },
   last_admin: { code: 'last_admin' },
   rate_limited: { code: 'rate_limited', retryAfter: 30 },
