@@ -7,6 +7,8 @@ import { describe, expect, inject, it } from 'vitest';
 import manifest from '../package.json' with { type: 'json' };
 import { createDatabase, execute } from '../src/server/testing/postgres.ts';
 import { lookAway } from './support/attention.ts';
+import { call, createAccount } from './support/api.ts';
+import { change } from './support/database.ts';
 import { ada, register } from './support/people.ts';
 import { buildClient, copyOfTheProject, PROJECT, runPackage } from './support/project.ts';
 import { startDevelopment, startProduct } from './support/server.ts';
@@ -67,6 +69,27 @@ describe('the README example', () => {
       await page.getByRole('listitem').filter({ hasText: text }).waitFor();
     }
     expect(await notesOn(page)).toEqual(['milk', 'bread', 'sugar']);
+  });
+
+  it('has a procedure that requires a recent proof of identity, and notes in the export of their owner', async () => {
+    await using project = await copyOfTheProject();
+    await followReadme(project.folder);
+    await using server = await startDevelopment({ project: project.folder });
+    const { accessToken } = await createAccount(server, ada);
+    const headers = { authorization: `Bearer ${accessToken}` };
+    expect((await call(server, 'notes.add', { input: { text: 'milk' }, headers })).status).toBe(200);
+    const exported = await fetch(`${server.url}/trpc/account.export`, { headers });
+    expect(await exported.json()).toMatchObject({
+      result: { data: { account: { username: ada.username }, features: { notes: [{ text: 'milk' }] } } },
+    });
+    change(server, 'update sessions set authenticated_at = 0');
+    const refused = await call(server, 'notes.deleteAll', { headers });
+    expect([refused.status, await refused.text()]).toEqual([403, expect.stringContaining('reauthentication_required')]);
+    const { password } = ada;
+    expect((await call(server, 'auth.reauthenticate', { input: { password }, headers })).status).toBe(200);
+    expect((await call(server, 'notes.deleteAll', { headers })).status).toBe(200);
+    const left = await fetch(`${server.url}/trpc/notes.list`, { headers });
+    expect(await left.json()).toEqual({ result: { data: [] } });
   });
 
   it('runs a mutation once when its token is refused, and reports one that fails offline', async () => {
