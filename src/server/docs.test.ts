@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { ACCOUNT_LIMITS } from './account/change.ts';
 import { LIMITS } from './auth/limits/throttle.ts';
 
 const security = readFileSync(new URL('../../docs/security.md', import.meta.url), 'utf8');
@@ -31,7 +32,7 @@ describe('docs/security.md', () => {
         : [],
     );
     const { backoff, ...limits } = LIMITS;
-    expect(Object.fromEntries(documented) as unknown).toEqual(limits);
+    expect(Object.fromEntries(documented) as unknown).toEqual({ ...limits, ...ACCOUNT_LIMITS });
     const [, first, max] = /first wait is (\d+ s), .* at most (\d+ h)/.exec(security) ?? [];
     expect({ firstSeconds: seconds(first ?? ''), maxSeconds: seconds(max ?? '') }).toEqual(backoff);
   });

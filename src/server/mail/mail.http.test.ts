@@ -24,7 +24,7 @@ describe('Mail of a server', () => {
     await world.outbox.settled();
     const links = ['first', 'second'].map((to) => ({
       to,
-      link: world.services.links.create('password-reset', user.id, {}),
+      link: world.services.links.create('password-reset', user.id, { email: user.email }),
     }));
     await world.services.changeAccount({
       userId: user.id,
