@@ -82,7 +82,7 @@ describe('the README example', () => {
     expect(await exported.json()).toMatchObject({
       result: { data: { account: { username: ada.username }, features: { notes: [{ text: 'milk' }] } } },
     });
-    change(server, 'update sessions set authenticated_at = 0');
+    await change(server, 'update sessions set authenticated_at = 0');
     const refused = await call(server, 'notes.deleteAll', { headers });
     expect([refused.status, await refused.text()]).toEqual([403, expect.stringContaining('reauthentication_required')]);
     const { password } = ada;
