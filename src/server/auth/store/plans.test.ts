@@ -36,7 +36,13 @@ async function callEveryVerb({ store, auditStore, durableLimiter, purgeLimits }:
   await store.redeem(refreshClaims(1, START, { sessionId: 'second' }), later, policy);
   await store.endSession('second', 'revoked', later);
   await store.purgeSessions(10, 200);
+  await store.sessionsOf('anna');
+  await store.linksOf('anna');
+  await store.mailsOf('anna');
+  await store.changeAccount({ userId: 'anna', now: later, session: 'second', delete: true });
+  await store.changeAccount({ userId: 'anna', now: later, delete: true });
   await auditStore.write({ type: 'signed_in', at: START, ip: undefined, userAgent: undefined });
+  await auditStore.ofUser('anna', 0, 200);
   await auditStore.purge(10, 200);
   const limiter = durableLimiter('test', { points: 1, duration: 1 });
   await limiter.consume('key');
@@ -53,7 +59,9 @@ const fill = (numbers: string, confirmed: string) => [
      (id, user_id, generation, issued_at, confirmed, created_at, last_seen_at, authenticated_at, remember, expires_at)
      select 'row' || n, 'row' || n, 1, n, ${confirmed}, n, n, n, ${confirmed}, n from ${numbers}`,
   `insert into rate_limits select 'row' || n, 1, n from ${numbers}`,
-  `insert into audit_events (at, type) select n, 'signed_in' from ${numbers}`,
+  `insert into audit_events (at, type, user_id) select n, 'signed_in', 'row' || n from ${numbers}`,
+  `insert into links select 'row' || n, 'email-verification', 'row' || n, '{}', n, n from ${numbers}`,
+  `insert into outbox select 'row' || n, 'row' || n, 'row@example.com', 'new-device', '{}', null, n, 0, n from ${numbers}`,
   'analyze',
 ];
 
