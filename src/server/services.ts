@@ -14,7 +14,7 @@ import { createTokens } from './auth/sessions/tokens.ts';
 import { openStores } from './auth/store/open.ts';
 import type { Settings } from './env.ts';
 import type { Logger } from './log.ts';
-import { openMail, type Mail } from './mail/mail.ts';
+import type { Mail } from './mail/mail.ts';
 
 /** How long a page may take to show what another process has changed. */
 const LOOK_INTERVAL_MS = 10_000;
@@ -67,9 +67,12 @@ export async function createServices(
   });
   const links = createLinks({ store, tokens, clock });
   const audit = createAudit({ write: auditStore.write, log, clock });
+  // Loaded only where mail is sent.
   mail =
     settings.mail &&
-    (await openMail(settings.mail, {
+    (await (
+      await import('./mail/mail.ts')
+    ).openMail(settings.mail, {
       store: stores.outbox,
       async linkFor(linkId) {
         const link = await store.findLink(linkId);
