@@ -12,6 +12,7 @@ import { memory } from './parts/memory.ts';
 import { postgres } from './parts/postgres.ts';
 import { reads } from './parts/reads.ts';
 import { refresh } from './parts/refresh.ts';
+import { resets } from './parts/resets.ts';
 import { start } from './parts/start.ts';
 import { streams } from './parts/streams.ts';
 import { toTable, type Part, type Row } from './results.ts';
@@ -27,6 +28,7 @@ const parts: Record<string, Part> = {
   postgres,
   logins,
   guesses,
+  resets,
   start,
   memory,
   streams,

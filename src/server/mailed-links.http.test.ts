@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { accountKey } from './auth/limits/throttle.ts';
 import type { LinkPurpose } from './auth/links.ts';
-import { dump, mailedToken } from './testing/mailed-links.ts';
+import { dump, mailedLinks, mailedToken } from './testing/mailed-links.ts';
 import { testWorld, type TestClient, type World } from './testing/world.ts';
 
 const HOUR = 60 * 60_000;
@@ -12,7 +12,7 @@ const NEW_EMAIL = 'ada@example.org';
 interface Kind {
   purpose: LinkPurpose;
   /** Has the link mailed, again if called again. */
-  request(world: World, ada: TestClient): Promise<unknown>;
+  request(world: World, ada: TestClient, init?: { headers: Record<string, string> }): Promise<unknown>;
   /** Where the mail goes. */
   recipient: string;
   path: string;
@@ -25,7 +25,7 @@ interface Kind {
 const kinds: Kind[] = [
   {
     purpose: 'email-verification',
-    request: (_world, ada) => ada.mutate('emailVerification.send'),
+    request: (_world, ada, init) => ada.mutate('emailVerification.send', undefined, init),
     recipient: OLD_EMAIL,
     path: 'emailVerification.confirm',
     input: (token) => ({ token }),
@@ -34,7 +34,7 @@ const kinds: Kind[] = [
   },
   {
     purpose: 'email-change',
-    request: (_world, ada) => ada.mutate('emailChange.request', { email: NEW_EMAIL }),
+    request: (_world, ada, init) => ada.mutate('emailChange.request', { email: NEW_EMAIL }, init),
     recipient: NEW_EMAIL,
     path: 'emailChange.confirm',
     input: (token) => ({ token }),
@@ -43,7 +43,7 @@ const kinds: Kind[] = [
   },
   {
     purpose: 'password-reset',
-    request: (world) => world.client().mutate('passwordReset.request', { email: OLD_EMAIL }),
+    request: (world, _ada, init) => world.client().mutate('passwordReset.request', { email: OLD_EMAIL }, init),
     recipient: OLD_EMAIL,
     path: 'passwordReset.complete',
     input: (token) => ({ token, password: NEW_PASSWORD }),
@@ -217,6 +217,16 @@ describe.each(kinds)('a link for $purpose', (kind) => {
       400,
       { code: 'invalid_input', fields: { token: [expect.any(String)] } },
     ]);
+  });
+
+  it('leads to the app, whatever host the request is for', async () => {
+    await using world = await testWorld({ trustProxy: 1 });
+    const ada = world.client();
+    await ada.register('ada');
+    await kind.request(world, ada, { headers: { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'http' } });
+    const link = (await mailedLinks(world, kind.purpose, kind.recipient)).at(-1) ?? '';
+    const url = new URL(link);
+    expect([url.origin, url.search]).toEqual(['https://app.example.com', '']);
   });
 
   it('is in no row and no log line, before or after its use', async () => {

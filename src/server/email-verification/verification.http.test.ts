@@ -17,7 +17,7 @@ describe('verifying an email', () => {
     const ada = world.client();
     const { user } = await ada.register('ada');
     expect(user.emailVerified).toBe(false);
-    expect(await mails(world)).toEqual([{ template: 'verify-email', recipient: EMAIL, data: { username: 'ada' } }]);
+    expect(await mails(world)).toEqual([{ template: 'verify-email', to: EMAIL }]);
     const answer = await confirm(world.client(), await tokenFor(world));
     expect([answer.status, answer.data, answer.headers.getSetCookie()]).toEqual([200, null, []]);
     expect((await ada.query('auth.me')).data).toEqual({ ...user, emailVerified: true });

@@ -46,7 +46,7 @@ describe('resetting a password', () => {
     expect((await login(guest, password)).failure).toEqual({ code: 'invalid_credentials' });
     expect((await login(guest, NEW_PASSWORD)).data).toMatchObject({ user: { emailVerified: true } });
     const told = (await mails(world)).filter(({ template }) => template === 'password-changed');
-    expect(told).toEqual([{ template: 'password-changed', recipient: EMAIL, data: { username: 'ada' } }]);
+    expect(told).toEqual([{ template: 'password-changed', to: EMAIL }]);
     expect(await auditOf(world)).toEqual([
       { type: 'password_reset_requested', user_id: user.id, detail: accountKey(EMAIL) },
       { type: 'password_reset', user_id: user.id, detail: null },
@@ -173,9 +173,7 @@ describe('asking for a reset', () => {
     expect(answers[0]).toMatchObject({ status: 200, body: { result: { data: null } } });
     expect(answers[1]).toEqual(answers[0]);
     expect(answers[2]).toEqual(answers[0]);
-    expect(await resetMails(world)).toEqual([
-      { template: 'reset-password', recipient: EMAIL, data: { username: 'ada' } },
-    ]);
+    expect(await resetMails(world)).toEqual([{ template: 'reset-password', to: EMAIL }]);
     const links = await world.sql(`select user_id, expires_at - created_at as lifetime from links
       where purpose = 'password-reset' order by user_id nulls last`);
     expect(links.map(({ user_id, lifetime }) => [user_id, Number(lifetime)])).toEqual([
@@ -183,6 +181,7 @@ describe('asking for a reset', () => {
       [null, 0],
       [null, 0],
     ]);
+    expect(await world.sql('select id from outbox')).toEqual([]);
     expect(await dump(world)).not.toContain('nobody@example.com');
   });
 
@@ -191,7 +190,7 @@ describe('asking for a reset', () => {
     await world.client().register('ada');
     const count = async () => {
       const counts = [];
-      for (const table of ['links', 'outbox', 'rate_limits', 'audit_events'])
+      for (const table of ['links', 'rate_limits', 'audit_events'])
         counts.push(Number((await world.sql(`select count(*) as count from ${table}`))[0]?.count));
       return counts;
     };
@@ -201,9 +200,9 @@ describe('asking for a reset', () => {
       return (await count()).map((rows, index) => rows - (before[index] ?? 0));
     };
     // The first request of a network also starts to count it.
-    expect(await increase('nobody@example.com')).toEqual([1, 1, 2, 1]);
-    expect(await increase(EMAIL)).toEqual([1, 1, 1, 1]);
-    expect(await increase('nobody.else@example.com')).toEqual([1, 1, 1, 1]);
+    expect(await increase('nobody@example.com')).toEqual([1, 2, 1]);
+    expect(await increase(EMAIL)).toEqual([1, 1, 1]);
+    expect(await increase('nobody.else@example.com')).toEqual([1, 1, 1]);
   });
 
   it('leaves no decoys behind', async () => {
@@ -231,7 +230,10 @@ describe('asking for a reset', () => {
       }
     }
     expect(Array.from(outcomes)).toEqual([JSON.stringify({ status: 200, data: null })]);
-    expect(await resetMails(world)).toHaveLength(RESET_LIMITS.resetByAccount.points);
+    // Fewer arrive where a link is replaced before its mail is sent.
+    const { length } = await resetMails(world);
+    expect(length).toBeGreaterThan(0);
+    expect(length).toBeLessThanOrEqual(RESET_LIMITS.resetByAccount.points);
     // The last link works as long as no other can be had.
     world.clock.advance(HOUR - 1);
     expect((await complete(world.client(), await tokenFor(world))).data).toBeNull();
@@ -277,6 +279,6 @@ describe('asking for a reset', () => {
     await using world = await testWorld();
     await world.client().register('ada');
     expect((await request(world.client(), ' ADA@Example.COM ')).data).toBeNull();
-    expect(await resetMails(world)).toMatchObject([{ recipient: EMAIL }]);
+    expect(await resetMails(world)).toEqual([{ template: 'reset-password', to: EMAIL }]);
   });
 });

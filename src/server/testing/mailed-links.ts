@@ -1,47 +1,34 @@
 import type { LinkPurpose } from '../auth/links.ts';
+import type { Template } from '../mail/mails.ts';
 import type { World } from './world.ts';
 
-interface Mail {
-  template: string;
-  recipient: string;
-  data: Record<string, string>;
+const TEMPLATES: Record<LinkPurpose, Template> = {
+  'email-verification': 'verify-email',
+  'email-change': 'confirm-email',
+  'password-reset': 'reset-password',
+};
+
+/** What has been mailed so far, by template and address, the first first. */
+export async function mails(world: World): Promise<{ template: string; to: string }[]> {
+  await world.outbox.settled();
+  return world.outbox.mails().map(({ template, to }) => ({ template, to }));
 }
 
-/** The mails in the outbox that somebody is to get, oldest first. */
-export async function mails(world: World): Promise<Mail[]> {
-  const rows = await world.sql("select * from outbox where recipient <> '' order by created_at, id");
-  return rows.map(({ template, recipient, data }) => ({
-    template: String(template),
-    recipient: String(recipient),
-    data: (typeof data === 'string' ? JSON.parse(data) : data) as Record<string, string>,
-  }));
+/** The links of a purpose that have been mailed to an address, the first first. */
+export async function mailedLinks(world: World, purpose: LinkPurpose, to: string): Promise<string[]> {
+  await world.outbox.settled();
+  return world.outbox
+    .mails()
+    .flatMap((mail) => (mail.template === TEMPLATES[purpose] && mail.to === to ? (mail.link ?? []) : []));
 }
 
-/** The tokens of the links of a purpose that have been mailed to an address and still work, one for each account. */
-export async function mailedTokens(world: World, purpose: LinkPurpose, recipient: string): Promise<string[]> {
-  const rows = await world.sql(
-    `select links.* from links join outbox on outbox.link_id = links.id
-       where purpose = '${purpose}' and recipient = '${recipient}'`,
-  );
-  return rows.map((row) => {
-    const path = world.services.links.path({
-      id: String(row.id),
-      purpose,
-      userId: String(row.user_id),
-      data: {},
-      createdAt: Number(row.created_at),
-      expiresAt: Number(row.expires_at),
-    });
-    return path.replace(/^.*#token=/, '');
-  });
-}
+export const tokenOf = (link: string): string => link.replace(/^.*#token=/, '');
 
-/** @throws Error if there is no such link, or more than one */
-export async function mailedToken(world: World, purpose: LinkPurpose, recipient: string): Promise<string> {
-  const [token, ...others] = await mailedTokens(world, purpose, recipient);
-  if (token === undefined || others.length > 0)
-    throw new Error(`There are ${others.length} other links for ${purpose} to ${recipient}, or none`);
-  return token;
+/** The token of the last such link. @throws Error if there is none */
+export async function mailedToken(world: World, purpose: LinkPurpose, to: string): Promise<string> {
+  const link = (await mailedLinks(world, purpose, to)).at(-1);
+  if (link === undefined) throw new Error(`No link for ${purpose} has been mailed to ${to}`);
+  return tokenOf(link);
 }
 
 /** Everything that the database contains, as one text. */
