@@ -2,6 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ACCOUNT_LIMITS } from './account/change.ts';
 import { LIMITS } from './auth/limits/throttle.ts';
+import { EMAIL_CHANGE_LIMITS } from './email-change/change.ts';
+import { VERIFICATION_LIMITS } from './email-verification/verification.ts';
+import { RESET_LIMITS } from './password-reset/reset.ts';
 
 const security = readFileSync(new URL('../../docs/security.md', import.meta.url), 'utf8');
 const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 };
@@ -32,7 +35,8 @@ describe('docs/security.md', () => {
         : [],
     );
     const { backoff, ...limits } = LIMITS;
-    expect(Object.fromEntries(documented) as unknown).toEqual({ ...limits, ...ACCOUNT_LIMITS });
+    const features = { ...ACCOUNT_LIMITS, ...RESET_LIMITS, ...VERIFICATION_LIMITS, ...EMAIL_CHANGE_LIMITS };
+    expect(Object.fromEntries(documented) as unknown).toEqual({ ...limits, ...features });
     const [, first, max] = /first wait is (\d+ s), .* at most (\d+ h)/.exec(security) ?? [];
     expect({ firstSeconds: seconds(first ?? ''), maxSeconds: seconds(max ?? '') }).toEqual(backoff);
   });
