@@ -95,7 +95,13 @@ export async function createServices(
     clock,
     /** Drizzle, for a feature's own tables. Always `await` its queries: PostgreSQL's are promises, and SQLite's need not be. */
     db: stores.db,
-    accounts: createAccounts({ store, passwords, passwordMinLength: settings.passwordMinLength, clock }),
+    accounts: createAccounts({
+      store,
+      passwords,
+      passwordMinLength: settings.passwordMinLength,
+      revealsEmail: settings.registrationRevealsEmail,
+      clock,
+    }),
     sessions,
     /** A feature that changes a user by itself publishes it here, so that their pages show it at once. */
     notifications,
@@ -111,6 +117,7 @@ export async function createServices(
     findAccount: store.findAccount,
     findAccountByEmail: store.findAccountByEmail,
     createLink: store.createLink,
+    createAccountWithLink: store.createAccountWithLink,
     /** What the kernel keeps about a person. */
     personalData: createPersonalData({ store, auditStore }),
     devices: createDevices({ cookie: tokenCookie('device', settings), tokens, clock }),

@@ -8,7 +8,8 @@ export async function logIn(input: LoginInput): Promise<void> {
 }
 
 export async function createAccount(input: RegisterInput): Promise<void> {
-  session.signIn(await cookieClient.auth.register.mutate(input, bounded()));
+  const grant = await cookieClient.auth.register.mutate(input, bounded());
+  if (grant !== null) session.signIn(grant);
 }
 
 /** A dead connection must not leave a form busy forever. */

@@ -14,9 +14,11 @@ export function createAccounts(options: {
   store: AuthStore;
   passwords: Passwords;
   passwordMinLength: number;
+  /** Whether `prepare` may say that an email is taken. If not, whoever owns the email has to be asked. */
+  revealsEmail?: boolean;
   clock: () => number;
 }) {
-  const { store, passwords, passwordMinLength, clock } = options;
+  const { store, passwords, passwordMinLength, revealsEmail = true, clock } = options;
 
   async function hash(password: string, network?: string): Promise<{ kind: 'hashed'; hash: string } | Failed> {
     const hashed = await passwords.hash(password, network);
@@ -37,7 +39,7 @@ export function createAccounts(options: {
     if (problems.length > 0) return failed({ code: 'invalid_input', fields: { password: problems } });
     // Before the expensive hash. Creating the account checks again, because of concurrent requests.
     const taken = await store.findTaken(username, email);
-    if (taken !== undefined) return failed({ code: taken });
+    if (taken === 'username_taken' || (taken === 'email_taken' && revealsEmail)) return failed({ code: taken });
     const hashed = await hash(password, network);
     if (hashed.kind === 'failed') return hashed;
     const now = clock();

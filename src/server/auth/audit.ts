@@ -9,6 +9,7 @@ import { clientAddress, clientNetwork } from './limits/client-network.ts';
  */
 const AUDIT_TYPES = {
   registered: 'always',
+  registration_requested: 'always',
   signed_in: 'always',
   sign_in_failed: 'always',
   reauthenticated: 'always',

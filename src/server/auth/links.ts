@@ -7,6 +7,7 @@ const DAY_MS = 24 * HOUR_MS;
 
 /** What a mailed link is for, how long it works, and the page that it opens. A feature adds its own here. */
 const PURPOSES = {
+  registration: { lifetimeMs: 3 * DAY_MS, page: '/verify-email' },
   'email-verification': { lifetimeMs: 3 * DAY_MS, page: '/verify-email' },
   'email-change': { lifetimeMs: DAY_MS, page: '/confirm-email' },
   'password-reset': { lifetimeMs: HOUR_MS, page: '/reset-password' },
@@ -15,12 +16,20 @@ export type LinkPurpose = keyof typeof PURPOSES;
 
 /** What the row of a link says: what it was made for, which whoever uses it compares with the account as it is by then. */
 export interface LinkData {
+  /** Of the account that is created once the link is used. */
+  registration: { username: string; email: string; passwordHash: string };
   'email-verification': { email: string };
   /** `from`: the email that is to be replaced. */
   'email-change': { email: string; from: string };
   'password-reset': { email: string };
 }
-export type Link<Purpose extends LinkPurpose> = LinkRow & { userId: string; data: LinkData[Purpose] };
+export type Link<Purpose extends LinkPurpose> = LinkRow & {
+  userId: Purpose extends 'registration' ? null : string;
+  data: LinkData[Purpose];
+};
+
+/** Where there is no account yet, the link is its own subject. */
+const subjectOf = ({ id, userId }: Pick<LinkRow, 'id' | 'userId'>) => userId ?? id;
 
 /**
  * Single-use links sent by mail. A link is a signed token that names a row: the row holds no part of the token, so a copy of
@@ -30,7 +39,11 @@ export function createLinks(options: { store: AuthStore; tokens: Tokens; clock: 
   const { store, tokens, clock } = options;
   return {
     /** @returns a link for `AccountChange.newLink`, which replaces the last one of its purpose */
-    create<Purpose extends LinkPurpose>(purpose: Purpose, userId: string, data: LinkData[Purpose]): Link<Purpose> {
+    create<Purpose extends LinkPurpose>(
+      purpose: Purpose,
+      userId: Link<Purpose>['userId'],
+      data: LinkData[Purpose],
+    ): Link<Purpose> {
       const now = clock();
       const expiresAt = now + PURPOSES[purpose].lifetimeMs;
       return { id: randomUUID(), purpose, userId, data: { ...data }, createdAt: now, expiresAt };
@@ -54,7 +67,7 @@ export function createLinks(options: { store: AuthStore; tokens: Tokens; clock: 
       const verified = tokens.verifyLink(token, now);
       if (verified.kind !== 'valid' || verified.claims.purpose !== purpose) return undefined;
       const link = await store.findLink(verified.claims.jti);
-      const matches = link?.purpose === purpose && link.userId === verified.claims.sub && link.expiresAt > now;
+      const matches = link?.purpose === purpose && subjectOf(link) === verified.claims.sub && link.expiresAt > now;
       // Only `create` writes rows of a purpose.
       return matches ? (link as Link<Purpose>) : undefined;
     },
@@ -65,9 +78,14 @@ export function createLinks(options: { store: AuthStore; tokens: Tokens; clock: 
      * @throws Error for a purpose that does not exist
      */
     path({ id, purpose, userId, createdAt, expiresAt }: LinkRow): string {
-      if (userId === null) throw new Error('A decoy is sent to nobody');
       if (!(purpose in PURPOSES)) throw new Error(`There are no links for ${purpose}`);
-      const token = tokens.signLink({ sub: userId, jti: id, purpose, iat: createdAt / 1000, exp: expiresAt / 1000 });
+      const token = tokens.signLink({
+        sub: subjectOf({ id, userId }),
+        jti: id,
+        purpose,
+        iat: createdAt / 1000,
+        exp: expiresAt / 1000,
+      });
       return `${PURPOSES[purpose as LinkPurpose].page}#token=${token}`;
     },
   };

@@ -8,6 +8,19 @@ const NOBODY = { id: null, username: '', email: '' };
 type Owner = Pick<Account, 'id' | 'username' | 'email'>;
 type MailedLink = Required<Pick<AccountChange, 'newLink' | 'mails'>>;
 
+/** A link that creates an account, and the mail that brings it to its email. */
+export function registrationLink(links: Links, account: Account): MailedLink {
+  const { username, email, passwordHash } = account;
+  const newLink = links.create('registration', null, { username, email, passwordHash });
+  return { newLink, mails: [newMail('verify-email', { id: null, username, email }, {}, newLink.id)] };
+}
+
+/** The mail to somebody who has an account already. There is no link in it, but one is written, which takes as long. */
+export const alreadyRegistered = (links: Links, owner: Owner): MailedLink => ({
+  newLink: links.decoy('registration'),
+  mails: [newMail('already-registered', owner, {})],
+});
+
 /** A link that verifies the email of an account, and the mail that brings it there. */
 export function verificationLink(links: Links, owner: Owner): MailedLink {
   const newLink = links.create('email-verification', owner.id, { email: owner.email });

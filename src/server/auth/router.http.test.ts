@@ -429,7 +429,7 @@ describe('the router', () => {
         email: `${name}@example.com`,
         password: 'correct horse battery',
       });
-      token = grant.accessToken;
+      token = grant?.accessToken ?? '';
       expect((await client.auth.me.query()).username).toBe(name);
       token = '';
       const error: unknown = await client.auth.me.query().catch((thrown: unknown) => thrown);

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { loginInput, reauthenticateInput, registerInput } from '../../shared/auth.ts';
 import { cookieProcedure, fail, protectedProcedure, router } from '../trpc.ts';
 import { clientNetwork } from './limits/client-network.ts';
+import { mailRegistration } from './registration.ts';
 import { sessionEvents } from './sessions/events.ts';
 import type { Failed } from './sessions/sessions.ts';
 import { deliver, refreshTokenOf, signIn } from './sign-in.ts';
@@ -12,10 +13,14 @@ const noSession = (reason: 'none' | 'invalid'): Failed => ({
 });
 
 export const authRouter = router({
+  /** `null` where the settings hide which emails have accounts: then a mail says how to go on. */
   register: cookieProcedure.input(registerInput).mutation(async ({ ctx, input }) => {
-    const { throttle, accounts } = ctx.services;
+    const { settings, throttle, accounts } = ctx.services;
     const network = clientNetwork(ctx.req);
-    return signIn(ctx, (await throttle.register(network)) ?? (await accounts.prepare(input, network)));
+    const proof = (await throttle.register(network)) ?? (await accounts.prepare(input, network));
+    if (settings.registrationRevealsEmail || proof.kind === 'failed') return signIn(ctx, proof);
+    await mailRegistration(ctx, proof.account);
+    return null;
   }),
 
   login: cookieProcedure.input(loginInput).mutation(async ({ ctx, input }) => {

@@ -1,5 +1,6 @@
 import { clientNetwork } from '../auth/limits/client-network.ts';
 import { verificationLink } from '../auth/mailed-links.ts';
+import { completeRegistration } from '../auth/registration.ts';
 import { fail, type Context, type ProtectedContext } from '../trpc.ts';
 
 const HOUR_SECONDS = 60 * 60;
@@ -29,12 +30,14 @@ export async function sendVerification(ctx: ProtectedContext): Promise<void> {
 }
 
 /**
- * Uses up a link. It verifies the email that it was sent to, so it is void once the account has another.
- * @throws FailureError if the link is invalid
+ * Uses up a link, which may also be that of a registration, whose account it creates. It verifies the email that it was sent to, so it is void once the account has another.
+ * @throws FailureError if the link is invalid, or the username of the new account has been taken since
  */
 export async function verifyEmail(ctx: Context, token: string): Promise<void> {
   const { req, services } = ctx;
   const { links, changeAccount, clock, audit } = services;
+  const registration = await links.find('registration', token);
+  if (registration !== undefined) return completeRegistration(ctx, registration);
   const link = await links.find('email-verification', token);
   if (link === undefined) return fail(ctx, { kind: 'failed', failure: { code: 'link_invalid' } });
   const now = clock();

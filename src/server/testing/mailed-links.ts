@@ -3,6 +3,7 @@ import type { Template } from '../mail/mails.ts';
 import type { World } from './world.ts';
 
 const TEMPLATES: Record<LinkPurpose, Template> = {
+  registration: 'verify-email',
   'email-verification': 'verify-email',
   'email-change': 'confirm-email',
   'password-reset': 'reset-password',

@@ -15,6 +15,7 @@ export interface Limit {
 /** docs/security.md explains each. Limits by address must leave room for an office behind one address. */
 export const LIMITS = {
   register: { points: 120, durationSeconds: HOUR },
+  registrationMail: { points: 5, durationSeconds: HOUR },
   loginByAddress: { points: 100, durationSeconds: 15 * MINUTE },
   loginByAccount: { points: 10, durationSeconds: DAY },
   backoff: { firstSeconds: 30, maxSeconds: HOUR },
@@ -110,6 +111,7 @@ export function createThrottle(durable: DurableLimiter) {
   return {
     newDeviceMail: limiterOn(durable('new_device_mail', toLibrary(LIMITS.newDeviceMail))),
     register: limiterOn(durable('register', toLibrary(LIMITS.register))),
+    registrationMail: limiterOn(durable('registration_mail', toLibrary(LIMITS.registrationMail))),
     refreshBySession: inMemory(LIMITS.refreshBySession),
     refreshRefused: inMemory(LIMITS.refreshRefused),
     logoutBySession: inMemory(LIMITS.logoutBySession),

@@ -41,6 +41,7 @@ export type Notifications = ReturnType<typeof createNotifications>;
 
 /** The verbs that change nothing that a stream shows. Naming them makes the compiler ask about each new verb. */
 type Silent =
+  | 'createAccountWithLink'
   | 'findTaken'
   | 'findAccountByEmail'
   | 'findAccount'

@@ -118,6 +118,11 @@ export type AuthenticatedSession = Ended | ({ kind: 'authenticated' } & Live);
 export interface AuthStore {
   /** Durable. Creates the account and, where given, its first session and link: all or nothing. */
   createAccount(account: Account, first?: NewSession, link?: LinkRow): Promise<AccountCreated>;
+  /** Durable. Creates an account with a link, which this uses up: both or neither. */
+  createAccountWithLink(
+    account: Account,
+    linkId: string,
+  ): Promise<{ kind: 'created' | 'link_invalid' | 'username_taken' | 'email_taken' }>;
   /** @param username in any case @param email lower-cased @returns `username_taken` where both are taken */
   findTaken(username: string, email: string): Promise<'username_taken' | 'email_taken' | undefined>;
   /** @param email lower-cased */

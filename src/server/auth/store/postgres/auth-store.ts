@@ -273,6 +273,19 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
       }
     },
 
+    async createAccountWithLink(account, linkId) {
+      try {
+        return await db.transaction(async (tx) => {
+          const used = await tx.delete(links).where(eq(links.id, linkId));
+          if (used.rowCount !== 1) return { kind: 'link_invalid' };
+          await tx.insert(users).values(account);
+          return { kind: 'created' };
+        });
+      } catch (error) {
+        return takenIn(error, account);
+      }
+    },
+
     findTaken: taken,
 
     async findAccountByEmail(email) {

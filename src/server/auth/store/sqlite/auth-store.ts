@@ -221,6 +221,18 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
       });
     },
 
+    async createAccountWithLink(account, linkId) {
+      return transact(() => {
+        const link = eq(links.id, linkId);
+        if (db.select({ id: links.id }).from(links).where(link).get() === undefined) return { kind: 'link_invalid' };
+        const kind = taken(account.username, account.email);
+        if (kind !== undefined) return { kind };
+        db.delete(links).where(link).run();
+        db.insert(users).values(account).run();
+        return { kind: 'created' };
+      });
+    },
+
     async findTaken(username, email) {
       return taken(username, email);
     },
