@@ -523,6 +523,82 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
       });
     });
 
+    describe('createLink', () => {
+      beforeEach(() => store.createAccount(anna()));
+      const link = (id: string, userId: string | null, purpose = 'test') => ({
+        id,
+        purpose,
+        userId,
+        data: { for: id },
+        createdAt: START,
+        expiresAt: START + DAY,
+      });
+
+      it('replaces the link of the same account and purpose', async () => {
+        await store.createLink(link('first', 'anna'), []);
+        await store.createLink(link('other', 'anna', 'other'), []);
+        await store.createLink(link('second', 'anna'), []);
+        expect(await other.findLink('first')).toBeUndefined();
+        expect(await other.findLink('second')).toEqual(link('second', 'anna'));
+        expect(await other.findLink('other')).toEqual(link('other', 'anna', 'other'));
+      });
+
+      it('keeps every link of nobody', async () => {
+        await store.createLink(link('first', null), []);
+        await store.createLink(link('second', null), []);
+        expect(await other.findLink('first')).toEqual(link('first', null));
+        expect(await other.findLink('second')).toEqual(link('second', null));
+        expect(await store.purgeLinks(START + DAY + 1, 10)).toBe(2);
+      });
+
+      it('does nothing for an account that has been deleted, also meanwhile', async () => {
+        await Promise.all([
+          store.createLink(link('first', 'anna'), []),
+          other.changeAccount({ userId: 'anna', now: START, delete: true }),
+          store.createLink(link('second', 'anna'), []),
+        ]);
+        await store.createLink(link('third', 'anna'), []);
+        for (const id of ['first', 'second', 'third']) expect(await store.findLink(id)).toBeUndefined();
+      });
+    });
+
+    describe('createAccountWithLink', () => {
+      const link = { id: 'link', purpose: 'test', userId: null, data: {}, createdAt: START, expiresAt: START + DAY };
+      beforeEach(() => store.createLink(link, []));
+
+      it('uses the link up', async () => {
+        expect(await store.createAccountWithLink(anna(), 'link')).toEqual({ kind: 'created' });
+        expect(await other.findAccount('anna')).toEqual(anna());
+        expect(await other.findLink('link')).toBeUndefined();
+        expect(await store.createAccountWithLink(anna(), 'link')).toEqual({ kind: 'link_invalid' });
+        expect(await store.createAccountWithLink(bert(), 'link')).toEqual({ kind: 'link_invalid' });
+        expect(await store.findAccount('bert')).toBeUndefined();
+      });
+
+      it('creates one account when a link is used several times at once', async () => {
+        const many = Array.from({ length: 8 }, (_, i) =>
+          world.servers[i % 2]!.createAccountWithLink(
+            anna({ id: `anna${i}`, username: `anna${i}`, email: `anna${i}@example.com` }),
+            'link',
+          ),
+        );
+        const kinds = (await Promise.all(many)).map(({ kind }) => kind);
+        expect(kinds.filter((kind) => kind === 'created')).toHaveLength(1);
+        expect(kinds.filter((kind) => kind === 'link_invalid')).toHaveLength(7);
+      });
+
+      it('keeps the link where the username or the email is taken', async () => {
+        await store.createAccount(anna());
+        const names = { username: 'BERT', email: 'anna@example.com' };
+        expect(await store.createAccountWithLink({ ...bert(), ...names }, 'link')).toEqual({ kind: 'email_taken' });
+        expect(await store.createAccountWithLink({ ...bert(), username: 'ANNA' }, 'link')).toEqual({
+          kind: 'username_taken',
+        });
+        expect(await store.findLink('link')).toEqual(link);
+        expect(await store.createAccountWithLink(bert(), 'link')).toEqual({ kind: 'created' });
+      });
+    });
+
     describe('purgeSessions', () => {
       beforeEach(() => store.createAccount(anna()));
 
