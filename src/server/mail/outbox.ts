@@ -15,6 +15,11 @@ const LEASE_MS = 5 * 60_000;
 const FIRST_DELAY_MS = 15_000;
 const MAX_DELAY_MS = 30 * 60_000;
 const GIVE_UP_AFTER_MS = 2 * 24 * 60 * 60_000;
+/**
+ * At most, and at least a quarter of it. Work on a mail right after the answer, or at a known time, would show in the time of
+ * whatever is asked next, and so tell whether there was a mail: whether an email has an account, for example.
+ */
+const DELAY_MS = 1_000;
 /** How long stopping waits for the mails that are being sent. */
 const STOP_TIMEOUT_MS = 5_000;
 
@@ -39,6 +44,8 @@ export function createOutbox(options: {
 }) {
   const { store, mailer, linkFor, onGivenUp, log, clock, random = Math.random } = options;
   let appUrl: string | undefined;
+  let delayMs = 0;
+  let delaying: NodeJS.Timeout | undefined;
   let looking: NodeJS.Timeout | undefined;
   const sending = new Set<Promise<void>>();
   let filling: Promise<void> | undefined;
@@ -57,14 +64,14 @@ export function createOutbox(options: {
       for (const row of rows) {
         const sent: Promise<void> = deliver(row, origin).finally(() => {
           sending.delete(sent);
-          wake();
+          look();
         });
         sending.add(sent);
       }
     }
   }
 
-  function wake(): void {
+  function look(): void {
     woken = true;
     if (stopped || appUrl === undefined || filling !== undefined) return;
     filling = fill(appUrl)
@@ -72,8 +79,19 @@ export function createOutbox(options: {
       .finally(() => {
         filling = undefined;
         // By something written after the last look.
-        if (woken) wake();
+        if (woken) look();
       });
+  }
+
+  function wake(): void {
+    if (delayMs === 0) return look();
+    delaying ??= setTimeout(
+      () => {
+        delaying = undefined;
+        look();
+      },
+      delayMs * (0.25 + 0.75 * random()),
+    );
   }
 
   async function deliver(row: OutboxRow, origin: string): Promise<void> {
@@ -130,18 +148,20 @@ export function createOutbox(options: {
   }
 
   return {
-    /** Looks for mail now. Call it after the commit that has written some. */
+    /** Looks for mail, a little later. Call it after the commit that has written some. */
     wake,
 
     /**
      * Starts to deliver.
      * @param origin of the app, for links
      * @param lookIntervalMs how often to look for what nobody calls `wake` for; 0 for never
+     * @param maxDelayMs how long after `wake` at most
      */
-    start(origin: string, lookIntervalMs = LOOK_INTERVAL_MS): void {
+    start(origin: string, lookIntervalMs = LOOK_INTERVAL_MS, maxDelayMs = DELAY_MS): void {
       appUrl = origin;
-      if (lookIntervalMs > 0) looking = setInterval(wake, lookIntervalMs);
-      wake();
+      delayMs = maxDelayMs;
+      if (lookIntervalMs > 0) looking = setInterval(look, lookIntervalMs);
+      look();
     },
 
     /** Resolves once everything that is due has been tried. */
@@ -153,6 +173,7 @@ export function createOutbox(options: {
     drain(): void {
       stopped = true;
       clearInterval(looking);
+      clearTimeout(delaying);
     },
 
     /** Waits for the mails that are being sent, but not for long: what is broken off is tried again after the next start. */

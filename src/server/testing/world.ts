@@ -73,7 +73,7 @@ export async function testWorld(settings: Partial<Settings> = {}, lookIntervalMs
   });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   // It looks when mail is written and when the clock moves, so that nothing depends on real time.
-  services.mail?.outbox.start(all.appUrl ?? url, 0);
+  services.mail?.outbox.start(all.appUrl ?? url, 0, 0);
   return {
     url,
     services,
