@@ -47,7 +47,8 @@ export function createOutbox(options: {
 
   /** Takes what is due for as long as there is some and a mail may be started. */
   async function fill(origin: string): Promise<void> {
-    while (woken && !stopped) {
+    for (;;) {
+      if (!woken || stopped) return;
       woken = false;
       const limit = MAX_SENDING - sending.size;
       // The end of each wakes it again.
@@ -146,7 +147,10 @@ export function createOutbox(options: {
 
     /** Resolves once everything that is due has been tried. */
     async settled(): Promise<void> {
-      while (filling !== undefined || sending.size > 0) await Promise.all([filling, ...sending]);
+      for (;;) {
+        if (filling === undefined && sending.size === 0) return;
+        await Promise.all([filling, ...sending]);
+      }
     },
 
     /** Starts no more mails. */

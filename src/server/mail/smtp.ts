@@ -36,13 +36,10 @@ export function connectionOf(url: string) {
 /**
  * Sends mail by SMTP, over connections that are kept for a while.
  * @param options.from `Name <address>` or an address
- * @param options.ca certificates to trust besides those of the system, in PEM
  */
-export function smtpMailer({ url, from, ca }: { url: string; from: string; ca?: string }): Mailer {
-  const connection = connectionOf(url);
+export function smtpMailer({ url, from }: { url: string; from: string }): Mailer {
   const transport = createTransport({
-    ...connection,
-    ...(ca === undefined ? {} : { tls: { ca } }),
+    ...connectionOf(url),
     pool: true,
     maxConnections: MAX_SENDING,
     // For a connection that the server closed while it was idle. All else is up to the outbox.
