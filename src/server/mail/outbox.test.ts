@@ -59,7 +59,7 @@ function setUp(recipients: string[], answer: (to: string) => Sent | Promise<Sent
     clock: () => clock.now,
     random: () => 1,
   });
-  outbox.start('https://app.example.com', 0);
+  outbox.start('https://app.example.com', 0, 0);
   return { outbox, rows, attempts, givenUp, clock, mailer };
 }
 
