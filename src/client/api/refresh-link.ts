@@ -248,8 +248,8 @@ function hadNoEffect({ op, error }: { op: Operation; error: unknown }): boolean 
   return isReusable(op.input) && (op.type !== 'mutation' || isTokenFailure(failureOf(error)?.code));
 }
 
-/** A stream is consumed by sending it. */
-function isReusable(input: unknown): boolean {
+/** Whether an input can be sent twice: a stream is consumed by sending it. */
+export function isReusable(input: unknown): boolean {
   return !(typeof input === 'object' && input !== null && (Symbol.asyncIterator in input || 'getReader' in input));
 }
 
