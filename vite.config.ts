@@ -13,6 +13,13 @@ export default defineConfig({
     emptyOutDir: true,
     // The CSP forbids data: URLs, which inlined assets would be.
     assetsInlineLimit: 0,
+    rolldownOptions: {
+      output: {
+        // All that the first page needs in one file: by default, what other pages use too is split off in small ones, which
+        // compress worse.
+        codeSplitting: { groups: [{ name: 'first', tags: ['$initial'] }] },
+      },
+    },
   },
   test: {
     root: folder('.'),
