@@ -1,12 +1,16 @@
 import { type MouseEvent, Suspense, useEffect, useRef } from 'react';
-import { Link, Outlet, useLocation } from 'react-router';
+import { Link, NavLink, Outlet, useLocation } from 'react-router';
+import type { Role } from '../shared/auth.ts';
 import { LogOutButton } from './auth/log-out-button.tsx';
 import { useSession } from './auth/use-session.ts';
 import { Loading } from './ui/loading.tsx';
 
+/** Links in the header for members, or only for those with a role. */
+const links: { to: string; label: string; role?: Role }[] = [{ to: '/account', label: 'Account' }];
+
 export function Layout() {
   const main = useFocusOnNavigation();
-  const signedIn = useSession().status === 'signed-in';
+  const state = useSession();
 
   // Following the link would navigate the router and leave #main in the address bar.
   const skip = (event: MouseEvent) => {
@@ -27,9 +31,24 @@ export function Layout() {
         <nav aria-label="Main" className="mx-auto flex min-h-17 max-w-5xl items-center justify-between gap-4 px-5">
           <Link to="/" className="flex min-h-11 items-center gap-3 rounded-lg font-display text-xl font-semibold">
             <img src="/latchkey.svg" alt="" width="32" height="32" />
-            Latchkey
+            <span className="max-[24rem]:sr-only">Latchkey</span>
           </Link>
-          {signedIn && <LogOutButton />}
+          {state.status === 'signed-in' && (
+            <div className="flex flex-wrap items-center justify-end gap-x-5">
+              {links
+                .filter(({ role }) => role === undefined || role === state.user.role)
+                .map(({ to, label }) => (
+                  <NavLink
+                    key={to}
+                    to={to}
+                    className="rounded-sm py-2.5 font-medium decoration-brass decoration-2 underline-offset-4 hover:underline aria-[current=page]:underline"
+                  >
+                    {label}
+                  </NavLink>
+                ))}
+              <LogOutButton />
+            </div>
+          )}
         </nav>
       </header>
       <main

@@ -8,7 +8,10 @@ import { RegisterPage } from './pages/register.tsx';
 import { lazyPage } from './ui/lazy-page.tsx';
 
 /** Pages that need a session, and the only pages a login may redirect to. */
-const memberPages: RouteObject[] = [{ path: '/dashboard', ...lazyPage(() => import('./pages/dashboard.tsx')) }];
+const memberPages: RouteObject[] = [
+  { path: '/dashboard', ...lazyPage(() => import('./pages/dashboard.tsx')) },
+  { path: '/account', ...lazyPage(() => import('./pages/account.tsx')) },
+];
 
 /**
  * Anyone logged in is redirected to where they were going. Part of the first download, so that a first visit needs no
@@ -20,10 +23,16 @@ const guestPages: RouteObject[] = [
   { path: '/register', element: <RegisterPage /> },
 ];
 
-const publicPages: RouteObject[] = [{ path: '*', element: <NotFoundPage /> }];
+/** For guests and members alike. */
+const publicPages: RouteObject[] = [
+  { path: '/forgot-password', ...lazyPage(() => import('./pages/forgot-password.tsx')) },
+  { path: '/reset-password', ...lazyPage(() => import('./pages/reset-password.tsx')) },
+  { path: '/verify-email', ...lazyPage(() => import('./pages/verify-email.tsx')) },
+  { path: '/confirm-email', ...lazyPage(() => import('./pages/confirm-email.tsx')) },
+  { path: '*', element: <NotFoundPage /> },
+];
 
-const queries = lazyPage(() => import('./api/query-provider.tsx'));
-const memberArea: RouteObject[] = [{ ...queries, children: memberPages }];
+const memberArea: RouteObject[] = [{ ...lazyPage(() => import('./member-area.tsx')), children: memberPages }];
 
 export const routes: RouteObject[] = [
   {

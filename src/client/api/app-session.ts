@@ -2,6 +2,7 @@ import { createTRPCClient, httpLink } from '@trpc/client';
 import type { AppRouter } from '../../server/router.ts';
 import { grantSchema, type User } from '../../shared/auth.ts';
 import { failureOf } from '../../shared/failures.ts';
+import { pageFact } from './page-facts.ts';
 import { createSession, type RefreshOutcome } from './session/index.ts';
 
 export const url = '/trpc';
@@ -11,28 +12,21 @@ export const send: typeof fetch = (input, init) =>
   fetch(input, { ...init, credentials: 'include', cache: 'no-store', redirect: 'error' });
 
 /**
- * For calls that set or clear the cookie: never batched, no token, no waiting for a refresh. Being all that guests
- * need, it keeps the refresh link, batching, streams and the query cache of client.ts out of their download.
+ * For calls that set or clear the cookie, and those that anyone may make: never batched, no token, no waiting for a
+ * refresh. Being all that guests need, it keeps the refresh link, batching, streams and the query cache of client.ts out
+ * of their download.
  */
-export const cookieClient = createTRPCClient<AppRouter>({ links: [httpLink({ url, fetch: send })] });
-
-/**
- * Scripts cannot see the cookie, but the server reports in a header whether it came with the request for the page.
- * With neither header nor marker, a first visit makes no failing request.
- */
-function cameWithCookie(): boolean {
-  const [navigation] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[];
-  return navigation?.serverTiming?.some(({ name }) => name === 'session') ?? false;
-}
+export const plainClient = createTRPCClient<AppRouter>({ links: [httpLink({ url, fetch: send })] });
 
 export const session = createSession<User>({
-  refreshOnFirstVisit: cameWithCookie(),
+  // Scripts cannot see the cookie. With neither header nor marker, a first visit makes no failing request.
+  refreshOnFirstVisit: pageFact('session') !== undefined,
   refresh: ({ signal }) =>
-    cookieClient.auth.refresh
+    plainClient.auth.refresh
       .mutate(undefined, { signal })
       .then((grant) => ({ kind: 'granted', grant: grantSchema.parse(grant) }), outcomeOf),
   logout: async ({ signal }) => {
-    await cookieClient.auth.logout.mutate(undefined, { signal });
+    await plainClient.auth.logout.mutate(undefined, { signal });
   },
 });
 

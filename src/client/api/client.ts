@@ -4,7 +4,9 @@ import { EventSource } from 'eventsource';
 import type { AppRouter } from '../../server/router.ts';
 import { BATCH_LIMIT } from '../../shared/calls.ts';
 import { send, session, url } from './app-session.ts';
+import { reauthentication } from './reauthentication.ts';
 import { authHeaders, refreshLink } from './refresh-link.ts';
+import { stepUpLink } from './step-up-link.ts';
 
 const headers = authHeaders(session);
 /** In characters: a longer batch is sent as several, as proxies refuse URLs of 8 KB. */
@@ -13,6 +15,7 @@ const URL_MAX_LENGTH = 4_000;
 /** Never import this from the guest pages: it would double their download. */
 export const trpcClient = createTRPCClient<AppRouter>({
   links: [
+    stepUpLink({ session, ...reauthentication }),
     refreshLink({ session }),
     splitLink({
       condition: (op) => op.type === 'subscription',

@@ -1,14 +1,8 @@
 import { PASSWORD_MIN_LENGTH } from '../../shared/auth.ts';
+import { pageFact } from '../api/page-facts.ts';
 
-const ENTRY = 'password-min-length';
-
-/**
- * The minimum that the server is set to, in code points, from the one response header that scripts of a page can
- * read. A client served from elsewhere lacks it and falls back to the shared minimum.
- */
-export function passwordMinLength(timeline: Pick<Performance, 'getEntriesByType'> = performance): number {
-  const [navigation] = timeline.getEntriesByType('navigation') as PerformanceNavigationTiming[];
-  const entry = navigation?.serverTiming?.find(({ name }) => name === ENTRY);
-  const length = Number(entry?.description);
+/** The minimum that the server is set to, in code points; the shared minimum if the server did not say. */
+export function passwordMinLength(timeline?: Pick<Performance, 'getEntriesByType'>): number {
+  const length = Number(pageFact('password-min-length', timeline));
   return Number.isInteger(length) && length > PASSWORD_MIN_LENGTH ? length : PASSWORD_MIN_LENGTH;
 }

@@ -1,14 +1,21 @@
-import { useSearchParams } from 'react-router';
+import { useLocation, useSearchParams } from 'react-router';
 import { sessionEndMessage, sessionEndReasons } from '../../shared/failures.ts';
 import { Notice } from '../ui/notice.tsx';
+import { accountDeleted } from './farewell.ts';
+import { PASSWORD_RESET } from './password-reset-notice.ts';
 import { useSession } from './use-session.ts';
 
 /** Explains why somebody landed on the login page, unless it is obvious. */
 export function SignedOutNotice() {
   const state = useSession();
   const [params] = useSearchParams();
+  const location = useLocation();
   const reason = state.status === 'signed-out' ? state.reason : undefined;
-  const message = noticeFor(reason, params.has('redirectTo'));
+  const message = accountDeleted()
+    ? 'Your account has been deleted. Goodbye, and thank you for having been here.'
+    : location.state === PASSWORD_RESET
+      ? 'Your password has been changed, and every session has ended. Please log in with the new password.'
+      : noticeFor(reason, params.has('redirectTo'));
   return message === undefined ? null : <Notice tone="calm">{message}</Notice>;
 }
 

@@ -1,8 +1,10 @@
 import { zodResolver } from '@hookform/resolvers/zod';
+import { useState } from 'react';
 import { useForm } from 'react-hook-form';
 import { useLocation } from 'react-router';
 import { registerInputFor } from '../../shared/auth.ts';
 import { AuthLayout } from '../auth/auth-layout.tsx';
+import { CheckYourMail } from '../auth/check-your-mail.tsx';
 import { passwordMinLength } from '../auth/password-policy.ts';
 import { createAccount } from '../auth/sign-in.ts';
 import { Field } from '../ui/field.tsx';
@@ -16,13 +18,23 @@ const resolver = zodResolver(registerInputFor(minLength));
 
 export function RegisterPage() {
   const { search } = useLocation();
+  const [mailedTo, setMailedTo] = useState<string>();
   const form = useForm({ resolver, defaultValues: { username: '', email: '', password: '' } });
   const { errors, isSubmitting } = form.formState;
   const submit = form.handleSubmit((input) =>
-    createAccount(input).catch((error: unknown) =>
-      showFormErrors(form, error, { username_taken: 'username', email_taken: 'email' }),
+    createAccount(input).then(
+      (isSignedIn) => setMailedTo(isSignedIn ? undefined : input.email),
+      (error: unknown) => showFormErrors(form, error, { username_taken: 'username', email_taken: 'email' }),
     ),
   );
+
+  if (mailedTo !== undefined)
+    return (
+      <CheckYourMail again="Go back to the form" onAgain={() => setMailedTo(undefined)}>
+        We have sent a mail to {mailedTo}. Open the link in it to create your account. If you have an account already,
+        the mail says so.
+      </CheckYourMail>
+    );
 
   return (
     <AuthLayout title="Create account" heading="Create your account">

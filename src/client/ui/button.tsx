@@ -1,28 +1,39 @@
 import type { ComponentProps, MouseEvent } from 'react';
 
 interface ButtonProps extends Omit<ComponentProps<'button'>, 'disabled' | 'className'> {
-  kind?: 'main' | 'quiet';
+  kind?: 'main' | 'quiet' | 'danger';
   busy?: boolean;
+  /** Has no effect for now: the label says why. */
+  unavailable?: boolean;
 }
 
 const kinds = {
   main: 'border-transparent bg-action text-on-action hover:bg-action-hover',
   quiet: 'border-edge bg-surface text-ink hover:bg-paper',
+  danger: 'border-problem bg-surface text-problem hover:bg-problem-tint',
 };
 
 const ignore = (event: MouseEvent) => event.preventDefault();
 
-/** While busy, ignores clicks but keeps the focus, which `disabled` would move to the body. */
-export function Button({ kind = 'main', busy = false, type = 'button', onClick, children, ...rest }: ButtonProps) {
+/** While busy or unavailable, ignores clicks but keeps the focus, which `disabled` would move to the body. */
+export function Button({
+  kind = 'main',
+  busy = false,
+  unavailable = false,
+  type = 'button',
+  onClick,
+  children,
+  ...rest
+}: ButtonProps) {
   return (
     <button
       {...rest}
       type={type}
-      aria-disabled={busy}
-      onClick={busy ? ignore : onClick}
+      aria-disabled={busy || unavailable}
+      onClick={busy || unavailable ? ignore : onClick}
       className={`relative min-h-11 cursor-pointer rounded-lg border px-5 py-2 font-semibold transition-colors aria-disabled:cursor-progress ${kinds[kind]}`}
     >
-      <span className={busy ? 'opacity-30' : ''}>{children}</span>
+      <span className={busy ? 'opacity-30' : unavailable ? 'text-muted' : ''}>{children}</span>
       {busy && (
         <span className="absolute inset-0 m-auto size-5 animate-spin rounded-full border-2 border-current border-r-transparent" />
       )}

@@ -1,0 +1,36 @@
+import { renderToStaticMarkup } from 'react-dom/server';
+import { MemoryRouter, useRoutes } from 'react-router';
+import { describe, expect, it, vi } from 'vitest';
+import type { Role } from '../../shared/auth.ts';
+import { RequireRole } from './require-role.tsx';
+
+const session = vi.hoisted(() => ({ state: {} as object }));
+vi.mock('./use-session.ts', () => ({ useSession: () => session.state }));
+
+const Routes = () =>
+  useRoutes([{ element: <RequireRole is="admin" />, children: [{ path: '/', element: 'Admins only' }] }]);
+
+function shown(state: { status: string; user?: { role: Role } }): string {
+  session.state = state;
+  return renderToStaticMarkup(
+    <MemoryRouter>
+      <Routes />
+    </MemoryRouter>,
+  );
+}
+
+describe('RequireRole', () => {
+  it('shows the page to members with the role', () => {
+    expect(shown({ status: 'signed-in', user: { role: 'admin' } })).toBe('Admins only');
+  });
+
+  it('tells other members that they may not', () => {
+    const page = shown({ status: 'signed-in', user: { role: 'user' } });
+    expect(page).toContain('Not allowed');
+    expect(page).not.toContain('Admins only');
+  });
+
+  it('shows nothing once the session has ended', () => {
+    expect(shown({ status: 'signed-out' })).toBe('');
+  });
+});

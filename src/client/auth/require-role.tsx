@@ -1,0 +1,22 @@
+import { Outlet } from 'react-router';
+import type { Role } from '../../shared/auth.ts';
+import { Page } from '../ui/page.tsx';
+import { TextLink } from '../ui/text-link.tsx';
+import { useSession } from './use-session.ts';
+
+/** Pages for members with a role; belongs within `RequireSession`. The server decides: this spares others a broken page. */
+export function RequireRole({ is: role }: { is: Role }) {
+  const state = useSession();
+  if (state.status !== 'signed-in') return null;
+  if (state.user.role === role) return <Outlet />;
+  return (
+    <Page title="Not allowed">
+      <p className="mt-4 max-w-prose text-muted">
+        Your account may not open this page. If it should, ask whoever runs this site.
+      </p>
+      <p className="mt-6">
+        <TextLink to="/dashboard">Go to the dashboard</TextLink>
+      </p>
+    </Page>
+  );
+}
