@@ -92,6 +92,8 @@ export default defineConfig({
             'e2e/{accessibility,first-visit,script-injection}.test.ts',
             // Starts two servers of its own.
             'e2e/two-servers.test.ts',
+            // Each story has a mail server of its own, and so could share its pair of servers with no other.
+            'e2e/{email,forgotten-password}.test.ts',
           ],
           setupFiles: 'e2e/support/two-servers.ts',
           globalSetup: ['e2e/support/global-setup.ts', 'src/server/testing/postgres.global-setup.ts'],

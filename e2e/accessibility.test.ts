@@ -1,6 +1,8 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
+import { confirmWith, letProofsAge, openAccount } from './support/account.ts';
+import { mailServer } from './support/mail.ts';
 import { ada, fillIn, register, seesDashboardOf, seesLogin, sendLogin } from './support/people.ts';
 import { startProduct } from './support/server.ts';
 import { visitor } from './support/visitor.ts';
@@ -70,6 +72,66 @@ describe('accessibility', () => {
     await expectAccessible(page, 'dashboard, with an answer');
   });
 
+  it('passes axe on the account page, and in its dialogs', async () => {
+    await using mail = await mailServer();
+    await using server = await startProduct({ settings: mail.settings });
+    await using browser = await visitor(server.url, { reducedMotion: 'reduce' });
+    browser.expectFault(/403.*account\.export/);
+    browser.expectFault(/401.*auth\.reauthenticate/);
+    const page = await browser.tab();
+    await register(page, { ...ada, username: 'Wolfeschlegelsteinhausenbergerdo' });
+    await using elsewhere = await visitor(server.url);
+    const other = await elsewhere.tab();
+    await other.goto('/login');
+    await sendLogin(other, ada);
+    await other.getByRole('heading', { name: 'Dashboard' }).waitFor();
+    await expectAccessible(page, 'dashboard, email not confirmed');
+    await openAccount(page);
+    await expectAccessible(page, 'account');
+    await page.getByRole('button', { name: 'Delete account' }).click();
+    await page.getByRole('dialog').waitFor();
+    await expectAccessible(page, 'account, deleting');
+    await page.keyboard.press('Escape');
+    await letProofsAge(server);
+    await page.getByRole('button', { name: 'Download your data' }).click();
+    await confirmWith(page, 'not her password');
+    await page.getByText('This password is wrong.').waitFor();
+    await expectAccessible(page, 'account, confirming');
+    await page.keyboard.press('Escape');
+    await page.getByRole('alert').waitFor();
+    await expectAccessible(page, 'account, cancelled');
+  });
+
+  it('passes axe on the pages of mailed links', async () => {
+    await using mail = await mailServer();
+    await using server = await startProduct({ settings: mail.settings });
+    await using browser = await visitor(server.url, { reducedMotion: 'reduce' });
+    browser.expectFault(/400.*(emailVerification\.confirm|passwordReset\.complete)/);
+    const page = await browser.tab();
+    await page.goto('/forgot-password');
+    await page.getByLabel('Email').fill(ada.email);
+    await expectAccessible(page, 'forgot password');
+    await page.getByRole('button', { name: 'Send the link' }).click();
+    await page.getByRole('heading', { name: 'Check your mail' }).waitFor();
+    await expectAccessible(page, 'forgot password, sent');
+    for (const [path, action] of [
+      ['/verify-email', 'Confirm email'],
+      ['/reset-password', 'Set password'],
+    ] as const) {
+      await page.goto(path);
+      await page.getByText('open the link in your mail again').waitFor();
+      await expectAccessible(page, `${path}, without a link`);
+      await page.goto(`${path}#token=nonsense`);
+      const button = page.getByRole('button', { name: action });
+      await button.waitFor();
+      await expectAccessible(page, path);
+      if (path === '/reset-password') await page.getByLabel('New password').fill('an engine of difference');
+      await button.click();
+      await page.getByRole('alert').getByText('This link has expired').waitFor();
+      await expectAccessible(page, `${path}, invalid`);
+    }
+  });
+
   it('passes axe while the server is unreachable', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url, { reducedMotion: 'reduce' });
@@ -102,18 +164,33 @@ describe('accessibility', () => {
     await using browser = await visitor(server.url);
     const page = await browser.tab();
     const titles: string[] = [];
-    for (const path of ['/login', '/register', '/nowhere']) {
+    for (const path of [
+      '/login',
+      '/register',
+      '/forgot-password',
+      '/reset-password',
+      '/verify-email',
+      '/confirm-email',
+      '/nowhere',
+    ]) {
       await page.goto(path);
       await page.getByRole('heading', { level: 1 }).waitFor();
       titles.push(await page.title());
     }
     await register(page, ada);
     titles.push(await page.title());
+    await openAccount(page);
+    titles.push(await page.title());
     expect(titles).toEqual([
       'Log in · Latchkey',
       'Create account · Latchkey',
+      'Forgot your password? · Latchkey',
+      'Set a new password · Latchkey',
+      'Confirm your email · Latchkey',
+      'Confirm your new email · Latchkey',
       'Page not found · Latchkey',
       'Dashboard · Latchkey',
+      'Account · Latchkey',
     ]);
   });
 });

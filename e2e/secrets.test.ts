@@ -4,7 +4,8 @@ import type { BrowserContext, Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import type { Grant } from '../src/shared/auth.ts';
 import { glance, lookAway } from './support/attention.ts';
-import { ada, register, seesDashboardOf } from './support/people.ts';
+import { linkIn, mailServer, tokenIn } from './support/mail.ts';
+import { ada, register, seesDashboardOf, seesLogin } from './support/people.ts';
 import { startProduct } from './support/server.ts';
 import { storedBy } from './support/storage.ts';
 import { collectTokens } from './support/tokens.ts';
@@ -65,6 +66,57 @@ describe('tokens and passwords', () => {
     expect(places['the first tab']).toContain(ada.email);
     expect(places['the output']).toContain('auth.me');
     expect(places['the database']).toContain(ada.email);
+    for (const [place, text] of Object.entries(places))
+      expect({ place, holds: secrets.filter((secret) => text.includes(secret)) }).toEqual({ place, holds: [] });
+  });
+});
+
+describe('the token of a mailed link', () => {
+  it('is in the address only until the page has read it, and nowhere else afterwards', async () => {
+    await using mail = await mailServer();
+    await using server = await startProduct({ settings: { ...mail.settings, LOG_LEVEL: 'trace' } });
+    await using browser = await visitor(server.url);
+    const page = await browser.tab();
+    await register(page, ada);
+    const verification = await mail.mailTo(ada.email, /Confirm/);
+    await page.goto(linkIn(verification));
+    await page.getByRole('button', { name: 'Confirm email' }).waitFor();
+    const open = { address: page.url(), history: await page.evaluate(() => JSON.stringify(history.state)) };
+    await page.getByRole('button', { name: 'Confirm email' }).click();
+    await page.getByText('Your email is confirmed.').waitFor();
+    const afterVerification = await keptBy(page);
+
+    await page.goto('/forgot-password');
+    await page.getByLabel('Email').fill(ada.email);
+    await page.getByRole('button', { name: 'Send the link' }).click();
+    await page.getByRole('heading', { name: 'Check your mail' }).waitFor();
+    const reset = await mail.mailTo(ada.email, /Reset/);
+    await page.goto(linkIn(reset));
+    await page.getByLabel('New password').fill('an engine of difference');
+    const afterReading = await keptBy(page);
+    await page.getByRole('button', { name: 'Set password' }).click();
+    await seesLogin(page);
+    // Nor does going back bring it back. The cookie is that of an ended session.
+    browser.expectFault(/401.*auth\.refresh/);
+    await page.goBack();
+    await page.getByRole('heading', { level: 1 }).waitFor();
+
+    const secrets = [verification, reset].flatMap((message) => tokenIn(message).split('.').slice(1));
+    expect(secrets).toHaveLength(4);
+    const places = {
+      ...open,
+      'after reading the link': afterReading,
+      'after using it': afterVerification,
+      'after going back': `${page.url()} ${await keptBy(page)}`,
+      'the URLs and headers': browser.requests
+        .map((request) => `${request.url()} ${JSON.stringify(request.headers())}`)
+        .join('\n'),
+      'the output': server.output(),
+      'the database': await bytesOf(server.folder),
+    };
+    expect(places['the output']).toContain('passwordReset.complete');
+    expect(places['the URLs and headers']).toContain('/reset-password');
+    expect(browser.requests.map((request) => request.postData() ?? '').join()).toContain(secrets[0]);
     for (const [place, text] of Object.entries(places))
       expect({ place, holds: secrets.filter((secret) => text.includes(secret)) }).toEqual({ place, holds: [] });
   });
