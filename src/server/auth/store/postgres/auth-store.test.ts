@@ -38,7 +38,8 @@ afterAll(async () => {
 });
 
 /** Deletes everything, which is faster than a database for each test. */
-const clear = () => database.db.execute('delete from users; delete from sessions; delete from outbox');
+const clear = () =>
+  database.db.execute('delete from users; delete from sessions; delete from links; delete from outbox');
 
 describeAuthStore('PostgreSQL, two servers on it', async () => {
   await clear();

@@ -1,6 +1,6 @@
 import { beforeEach, afterEach, describe, expect, it } from 'vitest';
 import type { AccessClaims, Policy, RefreshClaims, SessionRow } from '../../sessions/rotation.ts';
-import type { Account, AuthStore } from '../auth-store.ts';
+import type { Account, AccountChange, AuthStore } from '../auth-store.ts';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
@@ -587,6 +587,16 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
         expect(kinds.filter((kind) => kind === 'link_invalid')).toHaveLength(7);
       });
 
+      it('does not take the link of an account, nor an expired one', async () => {
+        await store.createAccount(bert());
+        await store.createLink({ ...link, id: 'of bert', userId: 'bert' }, []);
+        expect(await store.createAccountWithLink(anna(), 'of bert')).toEqual({ kind: 'link_invalid' });
+        const late = anna({ createdAt: START + DAY });
+        expect(await store.createAccountWithLink(late, 'link')).toEqual({ kind: 'link_invalid' });
+        expect(await other.findAccount('anna')).toBeUndefined();
+        expect(await other.findLink('of bert')).toBeDefined();
+      });
+
       it('keeps the link where the username or the email is taken', async () => {
         await store.createAccount(anna());
         const names = { username: 'BERT', email: 'anna@example.com' };
@@ -596,6 +606,51 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
         });
         expect(await store.findLink('link')).toEqual(link);
         expect(await store.createAccountWithLink(bert(), 'link')).toEqual({ kind: 'created' });
+      });
+    });
+
+    describe('changeAccount', () => {
+      beforeEach(async () => {
+        await store.createAccount(anna());
+        await store.createAccount(bert());
+      });
+      const link = (id: string, userId = 'anna', purpose = 'test') => ({
+        id,
+        purpose,
+        userId,
+        data: {},
+        createdAt: START,
+        expiresAt: START + DAY,
+      });
+      const change = (changes: Omit<AccountChange, 'userId' | 'now'>, now = START): AccountChange => ({
+        userId: 'anna',
+        now,
+        ...changes,
+      });
+
+      it('refuses an invalid link before a taken username or email, and keeps a link that it refuses for those', async () => {
+        await store.createLink(link('link'), []);
+        const names = [{ username: 'BERT' }, { email: 'bert@example.com' }];
+        for (const set of names)
+          expect(await store.changeAccount(change({ link: 'unknown', set }))).toEqual({ kind: 'link_invalid' });
+        expect(await store.changeAccount(change({ link: 'link', set: names[0]! }))).toEqual({ kind: 'username_taken' });
+        expect(await store.changeAccount(change({ link: 'link', set: names[1]! }))).toEqual({ kind: 'email_taken' });
+        expect(await other.findLink('link')).toEqual(link('link'));
+        expect(await other.findAccount('anna')).toEqual(anna());
+      });
+
+      it('does not take the link of somebody else, nor an expired one', async () => {
+        await store.createLink(link('foreign', 'bert'), []);
+        await store.createLink(link('own'), []);
+        const set = { emailVerifiedAt: START };
+        const invalid = { kind: 'link_invalid' };
+        expect(await store.changeAccount(change({ link: 'foreign', set }))).toEqual(invalid);
+        expect(await store.changeAccount(change({ link: 'own', set }, START + DAY))).toEqual(invalid);
+        expect(await other.findAccount('anna')).toEqual(anna());
+        expect(await other.findLink('foreign')).toEqual(link('foreign', 'bert'));
+        expect(await store.changeAccount(change({ link: 'own', set }, START + DAY - 1))).toMatchObject({
+          kind: 'changed',
+        });
       });
     });
 
