@@ -86,6 +86,42 @@ describe("a feature's own sign-in", () => {
   });
 });
 
+describe('a disabled account', () => {
+  it('is told so after the right password only, and each refusal is recorded', async () => {
+    await using world = await testWorld();
+    const { user, password } = await world.client().register('ada');
+    const { changeAccount, clock } = world.services;
+    await changeAccount({ userId: user.id, now: clock(), set: { disabledAt: clock() }, endSessions: {} });
+    const logIn = (guess: string) => world.client().mutate('auth.login', { email: user.email, password: guess });
+    const wrong = await logIn('not her password');
+    expect([wrong.status, wrong.failure]).toEqual([401, { code: 'invalid_credentials' }]);
+    const right = await logIn(password);
+    expect([right.status, right.failure]).toEqual([403, { code: 'account_disabled' }]);
+    expect(right.headers.getSetCookie()).toEqual([]);
+    const failures = `select user_id as "userId", detail from audit_events where type = 'sign_in_failed' order by id`;
+    expect(await world.sql(failures)).toEqual([
+      { userId: user.id, detail: expect.stringMatching(/^[\w-]{43}$/) },
+      { userId: user.id, detail: 'account_disabled' },
+    ]);
+    expect(await world.sql('select id from sessions where ended_at is null')).toEqual([]);
+  });
+
+  it('records a sign-in that the disabling has overtaken', async () => {
+    await using world = await testWorld();
+    const { user, password } = await world.client().register('ada');
+    const { accounts, changeAccount, clock } = world.services;
+    const { checkPassword } = accounts;
+    accounts.checkPassword = async (...input) => {
+      const proof = await checkPassword(...input);
+      await changeAccount({ userId: user.id, now: clock(), set: { disabledAt: clock() }, endSessions: {} });
+      return proof;
+    };
+    const answer = await world.client().mutate('auth.login', { email: user.email, password });
+    expect(answer.failure).toEqual({ code: 'invalid_credentials' });
+    expect(await auditTypes(world)).toEqual(['registered', 'sign_in_failed']);
+  });
+});
+
 describe('the client address', () => {
   it('has one form in session, audit and log', async () => {
     await using world = await testWorld({ trustProxy: 1 });
