@@ -45,6 +45,10 @@ const wrong: Record<string, string[]> = {
     'ftp://a.com',
     'null',
   ],
+  APP_URL: ['*', 'app.example.org', 'https://app.example.org/', 'https://app.example.org/app', 'ftp://a.com'],
+  MAIL_URL: ['smtp.example.org', 'https://smtp.example.org', 'smtp://', 'mailto:a@example.org'],
+  MAIL_FROM: ['Latchkey', 'Latchkey <noreply>', 'noreply@', 'a@example.org\r\nBcc: b@example.org'],
+  REGISTRATION_REVEALS_EMAIL: ['maybe', '2'],
   TRUST_PROXY: ['true', '11', '-1', 'loopback'],
   BCRYPT_COST: ['9', '4', '21', '12.5'],
   PASSWORD_MIN_LENGTH: ['7', '65', '0'],
@@ -172,6 +176,47 @@ describe('readSettings', () => {
     const complaint = complaintFor({ PORT: 'x', BCRYPT_COST: '4', JWT_ACCESS_SECRET: undefined, LOG_LEVEL: 'loud' });
     for (const name of ['PORT', 'BCRYPT_COST', 'JWT_ACCESS_SECRET', 'LOG_LEVEL'])
       expect(complaint).toMatch(new RegExp(`^ {2}${name} `, 'm'));
+  });
+
+  describe('mail', () => {
+    const mail = {
+      MAIL_URL: 'smtp://ada:secret@smtp.example.com:587',
+      MAIL_FROM: 'Latchkey <noreply@example.com>',
+      APP_URL: 'https://app.example.com',
+    };
+
+    it('is sent through MAIL_URL, with links to APP_URL', () => {
+      expect(read(mail)).toMatchObject({
+        appUrl: 'https://app.example.com',
+        mail: { kind: 'smtp', url: mail.MAIL_URL, from: mail.MAIL_FROM },
+      });
+      expect(read({ ...mail, MAIL_FROM: 'noreply@example.com' })).toMatchObject({
+        mail: { from: 'noreply@example.com' },
+      });
+    });
+
+    it.each(['MAIL_FROM', 'APP_URL'])('needs %s', (name) => {
+      const complaint = complaintFor({ ...mail, [name]: undefined });
+      expect(complaint).toMatch(new RegExp(`^ {2}${name} must be set with MAIL_URL`, 'm'));
+      expect(complaint).not.toContain('secret@');
+    });
+
+    it('needs an APP_URL with HTTPS in production', () => {
+      expect(complaintFor({ ...mail, APP_URL: 'http://app.example.com' })).toContain(
+        'APP_URL must begin with https://',
+      );
+    });
+
+    it('is needed to hide which emails have accounts', () => {
+      const hidden = { REGISTRATION_REVEALS_EMAIL: 'false' };
+      expect(complaintFor(hidden)).toMatch(/^ {2}MAIL_URL must be set/m);
+      expect(read({ ...mail, ...hidden })).toMatchObject({ registrationRevealsEmail: false });
+    });
+
+    it('goes to the mailbox in development', () => {
+      const settings = readSettings({ production: false, env: secrets });
+      expect(settings).toMatchObject({ mail: { kind: 'mailbox' }, appUrl: 'http://localhost:3000' });
+    });
   });
 
   it('treats an empty setting as unset', () => {

@@ -38,7 +38,12 @@ export const authRouter = router({
     const { email } = ctx.user;
     const network = clientNetwork(ctx.req);
     const guess = { email, network, knownDevice: devices.idFor(ctx.req, email) };
-    const proof = await throttle.guess(guess, () => accounts.checkPassword({ email, password }, network));
+    const proof = await throttle.guess(guess, async () => {
+      const checked = await accounts.checkPassword({ email, password }, network);
+      // The email may have come to belong to somebody else since the call was authenticated.
+      const isCaller = checked.kind === 'failed' || checked.account.id === ctx.user.id;
+      return isCaller ? checked : { kind: 'failed', failure: { code: 'invalid_credentials' } };
+    });
     const event = { userId: ctx.user.id, sessionId: ctx.session.id };
     if (proof.kind === 'failed') {
       if (proof.failure.code === 'invalid_credentials')

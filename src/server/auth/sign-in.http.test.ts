@@ -53,6 +53,8 @@ describe("a feature's own sign-in", () => {
     const client = world.client();
     expect((await client.mutate('codes.redeem', { code: 'invitation' })).data).toMatchObject({ user: { id: 'ada' } });
     expect((await client.query('auth.me')).status).toBe(200);
+    // With an id of its own, as every account has: PostgreSQL might report that first.
+    proofs.set('invitation', { kind: 'new-account', account: { ...account, id: 'other' } } satisfies Proof);
     const again = await world.client().mutate('codes.redeem', { code: 'invitation' });
     expect([again.status, again.failure, again.setCookie]).toEqual([409, { code: 'username_taken' }, undefined]);
     expect(await auditTypes(world)).toEqual(['registered']);
@@ -83,6 +85,42 @@ describe("a feature's own sign-in", () => {
     await using world = await testWorld();
     const answer = await world.client().mutate('codes.redeem,auth.logout?batch=1', { 0: { code: 'right' } });
     expect(JSON.stringify(answer.body)).toContain('batch_refused');
+  });
+});
+
+describe('a disabled account', () => {
+  it('is told so after the right password only, and each refusal is recorded', async () => {
+    await using world = await testWorld();
+    const { user, password } = await world.client().register('ada');
+    const { changeAccount, clock } = world.services;
+    await changeAccount({ userId: user.id, now: clock(), set: { disabledAt: clock() }, endSessions: {} });
+    const logIn = (guess: string) => world.client().mutate('auth.login', { email: user.email, password: guess });
+    const wrong = await logIn('not her password');
+    expect([wrong.status, wrong.failure]).toEqual([401, { code: 'invalid_credentials' }]);
+    const right = await logIn(password);
+    expect([right.status, right.failure]).toEqual([403, { code: 'account_disabled' }]);
+    expect(right.headers.getSetCookie()).toEqual([]);
+    const failures = `select user_id as "userId", detail from audit_events where type = 'sign_in_failed' order by id`;
+    expect(await world.sql(failures)).toEqual([
+      { userId: user.id, detail: expect.stringMatching(/^[\w-]{43}$/) },
+      { userId: user.id, detail: 'account_disabled' },
+    ]);
+    expect(await world.sql('select id from sessions where ended_at is null')).toEqual([]);
+  });
+
+  it('records a sign-in that the disabling has overtaken', async () => {
+    await using world = await testWorld();
+    const { user, password } = await world.client().register('ada');
+    const { accounts, changeAccount, clock } = world.services;
+    const { checkPassword } = accounts;
+    accounts.checkPassword = async (...input) => {
+      const proof = await checkPassword(...input);
+      await changeAccount({ userId: user.id, now: clock(), set: { disabledAt: clock() }, endSessions: {} });
+      return proof;
+    };
+    const answer = await world.client().mutate('auth.login', { email: user.email, password });
+    expect(answer.failure).toEqual({ code: 'invalid_credentials' });
+    expect(await auditTypes(world)).toEqual(['registered', 'sign_in_failed']);
   });
 });
 

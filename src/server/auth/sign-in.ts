@@ -24,17 +24,19 @@ export type Proof =
 export async function signIn(ctx: Context, proof: Proof, remember = true): Promise<Grant> {
   const { req, res, services } = ctx;
   const { sessions, devices, links, audit } = services;
+  const recordFailure = (userId: string | undefined, detail: string | undefined) =>
+    audit.record(req, { type: 'sign_in_failed', userId, detail });
   if (proof.kind === 'failed') {
     if (proof.failure.code === 'invalid_credentials')
-      await audit.record(req, {
-        type: 'sign_in_failed',
-        userId: proof.userId,
-        detail: proof.email === undefined ? undefined : accountKey(proof.email),
-      });
+      await recordFailure(proof.userId, proof.email === undefined ? undefined : accountKey(proof.email));
     return fail(ctx, proof);
   }
   const { account } = proof;
-  if (account.disabledAt !== null) return fail(ctx, { kind: 'failed', failure: { code: 'account_disabled' } });
+  // Only after the proof: a stranger must not learn that there is such an account.
+  if (account.disabledAt !== null) {
+    await recordFailure(account.id, 'account_disabled');
+    return fail(ctx, { kind: 'failed', failure: { code: 'account_disabled' } });
+  }
   const device = { userAgent: req.get('user-agent'), ip: clientAddress(req) };
   const options = { account, remember, device, replacing: refreshTokenOf(ctx) };
   const isNew = proof.kind === 'new-account';
@@ -44,7 +46,11 @@ export async function signIn(ctx: Context, proof: Proof, remember = true): Promi
       ? { ...options, isNew, link, mails }
       : { ...options, isNew, mails: await newDeviceMails(ctx, account, device) },
   );
-  if (issued.kind === 'failed') return fail(ctx, issued);
+  if (issued.kind === 'failed') {
+    // The account has been changed since the proof.
+    if (!isNew) await recordFailure(account.id, accountKey(account.email));
+    return fail(ctx, issued);
+  }
   const sessionId = issued.grant.session.id;
   await audit.record(req, { type: isNew ? 'registered' : 'signed_in', userId: account.id, sessionId });
   if (issued.replaced !== undefined) await audit.record(req, { type: 'ended', ...issued.replaced });

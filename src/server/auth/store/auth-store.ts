@@ -63,7 +63,7 @@ export type AccountCreated = SessionCreated | { kind: 'username_taken' | 'email_
 export interface AccountChange {
   userId: string;
   now: number;
-  /** The id of a link, which this uses up. Without it, nothing changes. */
+  /** The id of a link of this account, which this uses up. Where there is none, or it has expired, nothing changes. */
   link?: string;
   /** The id of the session that asks for it. Once that has ended, nothing changes. */
   session?: string;
@@ -87,6 +87,8 @@ export interface AccountChange {
 /**
  * `changed`: with the account as it is now, or last was, and the ids of the sessions ended. `overtaken`: the account does
  * not exist, or is not as expected, or the session has ended. `last_admin`: nobody would be left who can administer.
+ * Of several reasons to refuse it answers the first in the order `overtaken`, `last_admin`, `link_invalid`, `username_taken`,
+ * `email_taken`.
  */
 export type AccountChanged =
   | { kind: 'changed'; account: Account; endedSessions: string[] }
@@ -118,7 +120,10 @@ export type AuthenticatedSession = Ended | ({ kind: 'authenticated' } & Live);
 export interface AuthStore {
   /** Durable. Creates the account and, where given, its first session and link: all or nothing. */
   createAccount(account: Account, first?: NewSession, link?: LinkRow): Promise<AccountCreated>;
-  /** Durable. Creates an account with a link, which this uses up: both or neither. */
+  /**
+   * Durable. Creates an account with a link of nobody that has not expired by `account.createdAt`, and uses the link up: both
+   * or neither. An invalid link is answered before a taken name.
+   */
   createAccountWithLink(
     account: Account,
     linkId: string,

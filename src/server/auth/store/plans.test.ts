@@ -36,6 +36,28 @@ async function callEveryVerb({ store, auditStore, durableLimiter, purgeLimits }:
   await store.redeem(refreshClaims(1, START, { sessionId: 'second' }), later, policy);
   await store.endSession('second', 'revoked', later);
   await store.purgeSessions(10, 200);
+  await store.findAccount('anna');
+  await store.liveSessions('anna', later);
+  await store.setAuthenticatedAt('session', later);
+  const link = { id: 'link', purpose: 'test', userId: 'anna', data: {}, createdAt: later, expiresAt: later + 1 };
+  await store.createLink(link, []);
+  await store.findLink('link');
+  await store.changeAccount({
+    userId: 'anna',
+    now: later,
+    link: 'link',
+    session: 'second',
+    set: { username: 'Anna.B', email: 'new@example.com' },
+    endSessions: { except: 'second' },
+    revokeLinks: ['email-change'],
+    newLink: { ...link, id: 'new' },
+  });
+  await store.createLink({ ...link, id: 'of nobody', userId: null }, []);
+  await store.createAccountWithLink(
+    { ...bert(), id: 'carl', username: 'carl', email: 'carl@example.com' },
+    'of nobody',
+  );
+  await store.purgeLinks(10, 200);
   await store.sessionsOf('anna');
   await store.linksOf('anna');
   await store.mailsOf('anna');

@@ -38,11 +38,15 @@ afterAll(async () => {
 });
 
 /** Deletes everything, which is faster than a database for each test. */
-const clear = () => database.db.execute('delete from users; delete from sessions; delete from outbox');
+const clear = () =>
+  database.db.execute('delete from users; delete from sessions; delete from links; delete from outbox');
 
-describeAuthStore('PostgreSQL, two servers on it', async () => {
+describeAuthStore('PostgreSQL, two servers on it', async (onMail) => {
   await clear();
-  return { servers, close: async () => {} };
+  return {
+    servers: [postgresStore(databases[0], onMail), postgresStore(databases[1], onMail)],
+    close: async () => {},
+  };
 });
 
 /** An account with two sessions. */

@@ -156,6 +156,16 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
       .values(link)
       .onConflictDoUpdate({ target: [links.userId, links.purpose], set: link });
 
+  /**
+   * Runs in the caller's transaction. Uses up a link of the account, or of nobody, that has not expired.
+   * @returns false where there is none
+   */
+  async function useLink(executor: Executor, id: string, userId: string | null, now: number): Promise<boolean> {
+    const owner = userId === null ? isNull(links.userId) : eq(links.userId, userId);
+    const usable = and(eq(links.id, id), owner, gt(links.expiresAt, now));
+    return (await executor.delete(links).where(usable)).rowCount === 1;
+  }
+
   async function taken(username: string, email: string) {
     const byUsername = db
       .select({ id: users.id })
@@ -221,7 +231,8 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
     if (account === undefined || !isAsExpected(account, change.expected)) return { kind: 'overtaken' };
     if (change.session !== undefined && !(await lockIfLive(tx, change.session))) return { kind: 'overtaken' };
     if (losesAdmin(account, change) && admins.every(({ id }) => id === userId)) return { kind: 'last_admin' };
-    const used = change.link === undefined || (await tx.delete(links).where(eq(links.id, change.link))).rowCount === 1;
+    // Before the names, which the database checks when they are written: SQLite keeps the same order.
+    const used = change.link === undefined || (await useLink(tx, change.link, userId, change.now));
     if (!used) return { kind: 'link_invalid' };
 
     const endedSessions = await endSessionsOf(tx, change);
@@ -276,8 +287,7 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
     async createAccountWithLink(account, linkId) {
       try {
         return await db.transaction(async (tx) => {
-          const used = await tx.delete(links).where(eq(links.id, linkId));
-          if (used.rowCount !== 1) return { kind: 'link_invalid' };
+          if (!(await useLink(tx, linkId, null, account.createdAt))) return { kind: 'link_invalid' };
           await tx.insert(users).values(account);
           return { kind: 'created' };
         });

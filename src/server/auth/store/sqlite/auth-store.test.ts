@@ -41,17 +41,17 @@ function open(path: string) {
   return { database, store: sqliteStore(database) };
 }
 
-describeAuthStore('SQLite in memory', async () => {
+describeAuthStore('SQLite in memory', async (onMail) => {
   const database = openSqlite(':memory:');
-  const store = sqliteStore(database);
+  const store = sqliteStore(database, onMail);
   return { servers: [store, store], close: async () => database.close() };
 });
 
-describeAuthStore('SQLite in a file, two servers on it', async () => {
+describeAuthStore('SQLite in a file, two servers on it', async (onMail) => {
   const file = temporaryFile();
   const databases = [openSqlite(file), openSqlite(file)] as const;
   return {
-    servers: [sqliteStore(databases[0]), sqliteStore(databases[1])],
+    servers: [sqliteStore(databases[0], onMail), sqliteStore(databases[1], onMail)],
     async close() {
       for (const database of databases) database.close();
     },

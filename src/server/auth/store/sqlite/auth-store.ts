@@ -134,6 +134,13 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
     db.insert(links).values(link).run();
   }
 
+  /** A link of the account, or of nobody, that has not expired. */
+  const usable = (id: string, userId: string | null, now: number) =>
+    and(eq(links.id, id), userId === null ? isNull(links.userId) : eq(links.userId, userId), gt(links.expiresAt, now));
+
+  const linkExists = (condition: ReturnType<typeof usable>) =>
+    db.select({ id: links.id }).from(links).where(condition).get() !== undefined;
+
   const exists = (condition: ReturnType<typeof and>) =>
     db.select({ id: users.id }).from(users).where(condition).get() !== undefined;
 
@@ -188,11 +195,12 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
       return { kind: 'overtaken' };
     const isOtherAdmin = and(eq(users.role, 'admin'), isNull(users.disabledAt), ne(users.id, userId));
     if (losesAdmin(account, change) && !exists(isOtherAdmin)) return { kind: 'last_admin' };
+    const link = change.link === undefined ? undefined : usable(change.link, userId, change.now);
+    if (link !== undefined && !linkExists(link)) return { kind: 'link_invalid' };
     const kind = taken(set.username, set.email, userId);
     if (kind !== undefined) return { kind };
-    const used = change.link === undefined || db.delete(links).where(eq(links.id, change.link)).run().changes > 0;
-    if (!used) return { kind: 'link_invalid' };
 
+    if (link !== undefined) db.delete(links).where(link).run();
     const endedSessions = endSessionsOf(change);
     if (change.delete) {
       forget(userId);
@@ -223,8 +231,8 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
 
     async createAccountWithLink(account, linkId) {
       return transact(() => {
-        const link = eq(links.id, linkId);
-        if (db.select({ id: links.id }).from(links).where(link).get() === undefined) return { kind: 'link_invalid' };
+        const link = usable(linkId, null, account.createdAt);
+        if (!linkExists(link)) return { kind: 'link_invalid' };
         const kind = taken(account.username, account.email);
         if (kind !== undefined) return { kind };
         db.delete(links).where(link).run();

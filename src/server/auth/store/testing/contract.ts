@@ -1,6 +1,6 @@
 import { beforeEach, afterEach, describe, expect, it } from 'vitest';
 import type { AccessClaims, Policy, RefreshClaims, SessionRow } from '../../sessions/rotation.ts';
-import type { Account, AuthStore } from '../auth-store.ts';
+import type { Account, AccountChange, AuthStore } from '../auth-store.ts';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
@@ -71,9 +71,9 @@ export function accessClaims(
 
 /**
  * The contract that every AuthStore must meet, tested through its verbs only. Each test gets a database of its own.
- * @param open creates an empty database
+ * @param open creates an empty database; stores without `onMail` write no mail
  */
-export function describeAuthStore(name: string, open: () => Promise<StoreUnderTest>): void {
+export function describeAuthStore(name: string, open: (onMail?: () => void) => Promise<StoreUnderTest>): void {
   describe(`AuthStore: ${name}`, () => {
     let world: StoreUnderTest;
     let store: AuthStore;
@@ -587,6 +587,16 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
         expect(kinds.filter((kind) => kind === 'link_invalid')).toHaveLength(7);
       });
 
+      it('does not take the link of an account, nor an expired one', async () => {
+        await store.createAccount(bert());
+        await store.createLink({ ...link, id: 'of bert', userId: 'bert' }, []);
+        expect(await store.createAccountWithLink(anna(), 'of bert')).toEqual({ kind: 'link_invalid' });
+        const late = anna({ createdAt: START + DAY });
+        expect(await store.createAccountWithLink(late, 'link')).toEqual({ kind: 'link_invalid' });
+        expect(await other.findAccount('anna')).toBeUndefined();
+        expect(await other.findLink('of bert')).toBeDefined();
+      });
+
       it('keeps the link where the username or the email is taken', async () => {
         await store.createAccount(anna());
         const names = { username: 'BERT', email: 'anna@example.com' };
@@ -597,6 +607,273 @@ export function describeAuthStore(name: string, open: () => Promise<StoreUnderTe
         expect(await store.findLink('link')).toEqual(link);
         expect(await store.createAccountWithLink(bert(), 'link')).toEqual({ kind: 'created' });
       });
+    });
+
+    describe('changeAccount', () => {
+      beforeEach(async () => {
+        await store.createAccount(anna());
+        await store.createAccount(bert());
+      });
+      const link = (id: string, userId = 'anna', purpose = 'test') => ({
+        id,
+        purpose,
+        userId,
+        data: {},
+        createdAt: START,
+        expiresAt: START + DAY,
+      });
+      const change = (changes: Omit<AccountChange, 'userId' | 'now'>, now = START): AccountChange => ({
+        userId: 'anna',
+        now,
+        ...changes,
+      });
+
+      it('sets each field alone, and all of them together', async () => {
+        const fields: Partial<Account> = {
+          username: 'Anna.B',
+          email: 'new@example.com',
+          emailVerifiedAt: START + 1,
+          passwordHash: 'h2',
+          passwordChangedAt: START + 2,
+          role: 'admin',
+        };
+        const expected = anna();
+        for (const [field, value] of Object.entries(fields)) {
+          Object.assign(expected, { [field]: value });
+          const changed = { kind: 'changed', account: expected, endedSessions: [] };
+          expect(await store.changeAccount(change({ set: { [field]: value } }))).toEqual(changed);
+          expect(await other.findAccount('anna')).toEqual(expected);
+        }
+        const { id: _id, createdAt: _createdAt, ...original } = anna();
+        await store.changeAccount({ userId: 'bert', now: START, set: { role: 'admin' } });
+        expect(await store.changeAccount(change({ set: original }))).toMatchObject({ kind: 'changed' });
+        expect(await other.findAccount('anna')).toEqual(anna());
+      });
+
+      it('changes nothing when it is refused', async () => {
+        await store.createSession({ session: newSession() }, anna());
+        await store.createSession({ session: newSession({ id: 'ended' }) }, anna());
+        await store.endSession('ended', 'revoked', START);
+        await store.createLink(link('old'), []);
+        const all = {
+          set: { passwordHash: 'h2' },
+          endSessions: {},
+          revokeLinks: ['test'],
+          newLink: link('new', 'anna', 'other'),
+        };
+        const refused: [Partial<AccountChange>, string][] = [
+          [{ expected: { email: 'former@example.com' } }, 'overtaken'],
+          [{ session: 'ended' }, 'overtaken'],
+          [{ session: 'unknown' }, 'overtaken'],
+          [{ userId: 'nobody' }, 'overtaken'],
+          [{ link: 'unknown' }, 'link_invalid'],
+          [{ set: { passwordHash: 'h2', username: 'BERT' } }, 'username_taken'],
+          [{ set: { passwordHash: 'h2', email: 'bert@example.com' } }, 'email_taken'],
+          [{ set: { username: 'bert', email: 'bert@example.com' } }, 'username_taken'],
+        ];
+        for (const [changes, kind] of refused) {
+          expect(await store.changeAccount({ ...change(all), ...changes })).toEqual({ kind });
+          expect(await other.findAccount('anna')).toEqual(anna());
+          expect(await stored()).toEqual(newSession());
+          expect(await other.linksOf('anna')).toEqual([link('old')]);
+        }
+      });
+
+      it('lets a person change the case of their own username', async () => {
+        expect(await store.changeAccount(change({ set: { username: 'ANNA' } }))).toMatchObject({ kind: 'changed' });
+      });
+
+      it('ends all sessions, all but one, or one, of this account only', async () => {
+        await store.createSession({ session: newSession({ id: 'of bert', userId: 'bert' }) }, bert());
+        for (const id of ['a', 'b', 'c', 'd']) await store.createSession({ session: newSession({ id }) }, anna());
+        const ended = async (endSessions: AccountChange['endSessions'] & object) => {
+          const changed = await store.changeAccount(change({ endSessions }));
+          return changed.kind === 'changed' ? changed.endedSessions.toSorted() : changed.kind;
+        };
+        expect(await ended({ only: 'of bert' })).toEqual([]);
+        expect(await ended({ only: 'a' })).toEqual(['a']);
+        expect(await ended({ except: 'b' })).toEqual(['c', 'd']);
+        expect(await ended({})).toEqual(['b']);
+        expect(await ended({})).toEqual([]);
+        expect(await stored('of bert', 'bert')).toMatchObject({ endedAt: null });
+      });
+
+      it('revokes the links of the purposes named, and replaces one with a new one', async () => {
+        for (const purpose of ['x', 'y', 'z']) await store.createLink(link(purpose, 'anna', purpose), []);
+        await store.createLink(link('of bert', 'bert', 'x'), []);
+        await store.changeAccount(change({ revokeLinks: ['x'], newLink: link('y2', 'anna', 'y') }));
+        const ids = (await other.linksOf('anna')).map(({ id }) => id);
+        expect(ids.toSorted()).toEqual(['y2', 'z']);
+        expect(await other.linksOf('bert')).toHaveLength(1);
+      });
+
+      it('uses a link up once, however many use it at the same time', async () => {
+        await store.createLink(link('link'), []);
+        const many = Array.from({ length: 8 }, (_, i) =>
+          world.servers[i % 2]!.changeAccount(change({ link: 'link', set: { passwordHash: `by ${i}` } })),
+        );
+        const kinds = (await Promise.all(many)).map(({ kind }) => kind);
+        expect(kinds.filter((kind) => kind === 'changed')).toHaveLength(1);
+        expect(kinds.filter((kind) => kind === 'link_invalid')).toHaveLength(7);
+      });
+
+      it('gives a username to one of two who change theirs to it at the same time', async () => {
+        const set = { username: 'Wanted' };
+        const both = await Promise.all([
+          store.changeAccount(change({ set })),
+          other.changeAccount({ userId: 'bert', now: START, set: { username: 'WANTED' } }),
+        ]);
+        expect(both.map(({ kind }) => kind).toSorted()).toEqual(['changed', 'username_taken']);
+      });
+
+      it.each<[string, Omit<AccountChange, 'userId' | 'now'>]>([
+        ['demote', { set: { role: 'user' } }],
+        ['disable', { set: { disabledAt: START } }],
+        ['delete', { delete: true }],
+      ])('keeps one admin when two %s each other at the same time', async (_name, changes) => {
+        const promoted = { role: 'admin', disabledAt: null } as const;
+        for (let round = 0; round < 10; round += 1) {
+          const ids = ['left', 'right'];
+          for (const id of ids) {
+            if ((await store.findAccount(id)) === undefined)
+              await store.createAccount(anna({ id, username: id, email: `${id}@example.com` }));
+            await store.changeAccount({ userId: id, now: START, set: promoted });
+          }
+          const both = await Promise.all(
+            ids.map((userId, i) => world.servers[i]!.changeAccount({ userId, now: START, ...changes })),
+          );
+          expect(both.map(({ kind }) => kind).toSorted()).toEqual(['changed', 'last_admin']);
+        }
+      });
+
+      it.each<[string, Omit<AccountChange, 'userId' | 'now'>]>([
+        ['a change of the password', { set: { passwordHash: 'h2', passwordChangedAt: START + 1 }, endSessions: {} }],
+        ['disabling', { set: { disabledAt: START }, endSessions: {} }],
+        ['deletion', { delete: true }],
+      ])('leaves no session of a sign-in that races with %s', async (_name, changes) => {
+        const racing = Array.from({ length: 8 }, (_, i) =>
+          i === 3
+            ? other.changeAccount(change(changes))
+            : world.servers[i % 2]!.createSession({ session: newSession({ id: `s${i}` }) }, anna()),
+        );
+        await Promise.all(racing);
+        expect(await store.liveSessions('anna', START)).toEqual([]);
+      });
+
+      it('deletes the account, and leaves its sessions ended and without origin', async () => {
+        await store.createSession({ session: newSession({ userAgent: 'a browser', ip: '::1' }) }, anna());
+        await store.createLink(link('link'), []);
+        expect(await store.changeAccount(change({ delete: true }))).toEqual({
+          kind: 'changed',
+          account: anna(),
+          endedSessions: ['session'],
+        });
+        expect(await other.findAccount('anna')).toBeUndefined();
+        expect(await other.findLink('link')).toBeUndefined();
+        expect(await other.sessionsOf('anna')).toEqual([newSession({ endedAt: START, endReason: 'revoked' })]);
+        const ended = { kind: 'ended', reason: 'revoked', byThisCall: false };
+        expect(await redeem(refreshClaims(1, START), START)).toEqual(ended);
+        expect(await authenticate(accessClaims(1, START), START)).toEqual(ended);
+        expect(await store.changeAccount(change({ delete: true }))).toEqual({ kind: 'overtaken' });
+      });
+
+      it('refuses an invalid link before a taken username or email, and keeps a link that it refuses for those', async () => {
+        await store.createLink(link('link'), []);
+        const names = [{ username: 'BERT' }, { email: 'bert@example.com' }];
+        for (const set of names)
+          expect(await store.changeAccount(change({ link: 'unknown', set }))).toEqual({ kind: 'link_invalid' });
+        expect(await store.changeAccount(change({ link: 'link', set: names[0]! }))).toEqual({ kind: 'username_taken' });
+        expect(await store.changeAccount(change({ link: 'link', set: names[1]! }))).toEqual({ kind: 'email_taken' });
+        expect(await other.findLink('link')).toEqual(link('link'));
+        expect(await other.findAccount('anna')).toEqual(anna());
+      });
+
+      it('does not take the link of somebody else, nor an expired one', async () => {
+        await store.createLink(link('foreign', 'bert'), []);
+        await store.createLink(link('own'), []);
+        const set = { emailVerifiedAt: START };
+        const invalid = { kind: 'link_invalid' };
+        expect(await store.changeAccount(change({ link: 'foreign', set }))).toEqual(invalid);
+        expect(await store.changeAccount(change({ link: 'own', set }, START + DAY))).toEqual(invalid);
+        expect(await other.findAccount('anna')).toEqual(anna());
+        expect(await other.findLink('foreign')).toEqual(link('foreign', 'bert'));
+        expect(await store.changeAccount(change({ link: 'own', set }, START + DAY - 1))).toMatchObject({
+          kind: 'changed',
+        });
+      });
+    });
+
+    describe('the mails of a change', () => {
+      let announced = 0;
+      const mail = { userId: 'anna', recipient: 'anna@example.com', template: 'password-changed', data: {} };
+      const changed = { userId: 'anna', now: START, set: { passwordHash: 'h2' }, mails: [mail] };
+
+      beforeEach(async () => {
+        announced = 0;
+        await world.close();
+        world = await open(() => (announced += 1));
+        [store, other] = world.servers;
+        await store.createAccount(anna());
+      });
+
+      it('are written with it and announced once', async () => {
+        expect(await store.changeAccount(changed)).toMatchObject({ kind: 'changed' });
+        expect(await other.mailsOf('anna')).toMatchObject([{ ...mail, linkId: null, attempts: 0, createdAt: START }]);
+        expect(announced).toBe(1);
+      });
+
+      it('are not written when it is refused', async () => {
+        expect(await store.changeAccount({ ...changed, link: 'unknown' })).toEqual({ kind: 'link_invalid' });
+        expect(await store.changeAccount({ ...changed, expected: { passwordHash: 'h0' } })).toEqual({
+          kind: 'overtaken',
+        });
+        await store.createAccount(bert());
+        const taken = { ...changed, set: { username: 'bert' } };
+        expect(await store.changeAccount(taken)).toEqual({ kind: 'username_taken' });
+        expect(await other.mailsOf('anna')).toEqual([]);
+        expect(announced).toBe(0);
+      });
+
+      it('are skipped where no mail is sent', async () => {
+        await world.close();
+        world = await open();
+        [store, other] = world.servers;
+        await store.createAccount(anna());
+        expect(await store.changeAccount(changed)).toMatchObject({ kind: 'changed' });
+        expect(await other.mailsOf('anna')).toEqual([]);
+        expect(announced).toBe(0);
+      });
+    });
+
+    it('lists live sessions, the one used last first, and records a new proof in one of them', async () => {
+      await store.createAccount(anna());
+      for (const [id, lastSeenAt] of [
+        ['middle', START + 2],
+        ['last', START + 3],
+        ['first', START + 1],
+        ['ended', START + 4],
+      ] as const)
+        await store.createSession({ session: newSession({ id, lastSeenAt }) }, anna());
+      await store.createSession({ session: newSession({ id: 'expired', expiresAt: START }) }, anna());
+      await store.endSession('ended', 'revoked', START);
+      await store.setAuthenticatedAt('first', START + 9);
+      const live = await other.liveSessions('anna', START);
+      expect(live.map(({ id, authenticatedAt }) => [id, authenticatedAt])).toEqual([
+        ['last', START],
+        ['middle', START],
+        ['first', START + 9],
+      ]);
+    });
+
+    it('purges expired links up to the limit, and keeps those that expire at the given time', async () => {
+      await store.createAccount(anna());
+      for (const [i, expiresAt] of [START - 2, START - 1, START].entries()) {
+        const common = { purpose: `p${i}`, userId: 'anna', data: {}, createdAt: START - DAY };
+        await store.createLink({ id: `l${i}`, ...common, expiresAt }, []);
+      }
+      expect(await store.purgeLinks(START, 1)).toBe(1);
+      expect(await other.purgeLinks(START, 10)).toBe(1);
+      expect((await other.linksOf('anna')).map(({ id }) => id)).toEqual(['l2']);
     });
 
     describe('purgeSessions', () => {
