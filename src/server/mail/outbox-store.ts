@@ -21,6 +21,9 @@ export interface OutboxStore {
   claim(options: { now: number; leaseUntil: number; limit: number }): Promise<OutboxRow[]>;
   /** Sent, or given up. Durable. */
   remove(id: string): Promise<void>;
-  /** Gives a claimed mail back. Does nothing where it has been claimed again since: that claim is somebody else's. */
+  /**
+   * Sets when a claimed mail is due again: soon, to give it back, or later, to keep it. Does nothing where it has been claimed
+   * again since: that claim is somebody else's.
+   */
   retryAt(claimed: Pick<OutboxRow, 'id' | 'attempts'>, at: number): Promise<void>;
 }

@@ -1,7 +1,7 @@
 import pino from 'pino';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Sent } from './mailer.ts';
-import { createOutbox } from './outbox.ts';
+import { createOutbox, LEASE_MS } from './outbox.ts';
 import type { OutboxRow, OutboxStore } from './outbox-store.ts';
 
 const SECOND_MS = 1_000;
@@ -90,6 +90,29 @@ describe('The outbox', () => {
     expect(attempts).toHaveLength(20);
     expect(givenUp).toEqual(['no such user']);
     expect(rows.size).toBe(0);
+  });
+
+  it('keeps its lease on a mail however long sending it takes, and no longer', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const answer = Promise.withResolvers<Sent>();
+      const { outbox, rows, attempts, clock } = setUp(['ada'], () => answer.promise);
+      const row = rows.get('ada')!;
+      await expect.poll(() => attempts.length).toBe(1);
+      for (let second = 0; second < 120; second += 1) {
+        expect(row.nextAttemptAt).toBeGreaterThan(clock.now);
+        expect(row.nextAttemptAt).toBeLessThanOrEqual(clock.now + LEASE_MS);
+        clock.now += SECOND_MS;
+        await vi.advanceTimersByTimeAsync(SECOND_MS);
+      }
+      answer.resolve({ kind: 'failed', reason: 'down' });
+      await outbox.settled();
+      await vi.advanceTimersByTimeAsync(MINUTE_MS);
+      expect(row.nextAttemptAt).toBe(clock.now + 15 * SECOND_MS);
+      expect(attempts).toHaveLength(1);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('finishes what it is sending when it stops, and starts nothing more', async () => {

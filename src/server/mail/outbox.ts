@@ -9,8 +9,12 @@ import { describeMail, type MailedLink } from './templates.ts';
 export const MAX_SENDING = 5;
 /** How often to look for mail that is due again, and for that of servers that are gone. */
 const LOOK_INTERVAL_MS = 5_000;
-/** Longer than sending one mail may take: see `SEND_TIMEOUT_MS` in smtp.ts. A mail whose server was killed waits that long. */
-const LEASE_MS = 5 * 60_000;
+/**
+ * A mail whose server was killed waits that long, and so does its reader. Renewed while the mail is being sent, so it need not
+ * be longer than the slowest SMTP server, but must be longer than clocks of servers differ.
+ */
+export const LEASE_MS = 30_000;
+const RENEW_INTERVAL_MS = LEASE_MS / 3;
 /** Short, because somebody may be waiting for the mail. Doubled with each attempt. */
 const FIRST_DELAY_MS = 15_000;
 const MAX_DELAY_MS = 30 * 60_000;
@@ -97,10 +101,28 @@ export function createOutbox(options: {
 
   async function deliver(row: OutboxRow, origin: string): Promise<void> {
     try {
-      await settle(row, await attempt(row, origin));
+      await settle(row, await leased(row, attempt(row, origin)));
     } catch (error) {
       // The lease runs out, and the mail is due again.
       log.error({ err: error, mail: row.id, template: row.template }, 'Could not update the outbox');
+    }
+  }
+
+  /** Renews the lease of a mail for as long as the attempt takes. */
+  async function leased(row: OutboxRow, attempted: Promise<Outcome>): Promise<Outcome> {
+    let renewed = Promise.resolve();
+    const renewing = setInterval(() => {
+      renewed = renewed
+        .then(() => store.retryAt(row, clock() + LEASE_MS))
+        // The lease has time left for the next renewal, and running out costs a second copy at worst.
+        .catch((error: unknown) => log.error({ err: error, mail: row.id }, 'Could not renew the lease of a mail'));
+    }, RENEW_INTERVAL_MS);
+    try {
+      return await attempted;
+    } finally {
+      clearInterval(renewing);
+      // Or it could overtake the outcome, and undo it.
+      await renewed;
     }
   }
 

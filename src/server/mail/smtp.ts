@@ -5,7 +5,7 @@ import { MAX_SENDING } from './outbox.ts';
 const CONNECT_TIMEOUT_MS = 10_000;
 /** How long a server may be silent. Some look for viruses before they answer. */
 const SILENCE_TIMEOUT_MS = 60_000;
-/** For one mail, however steadily the server trickles. Shorter than the lease in outbox.ts. */
+/** For one mail, however steadily the server trickles. */
 const SEND_TIMEOUT_MS = 2 * 60_000;
 /** Shorter than that of servers, or the next mail might meet a connection that is just being closed. */
 const IDLE_TIMEOUT_MS = 30_000;
