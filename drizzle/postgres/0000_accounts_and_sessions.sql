@@ -58,7 +58,7 @@ CREATE TABLE "sessions" (
 CREATE TABLE "users" (
 	"id" text PRIMARY KEY NOT NULL,
 	"username" text NOT NULL,
-	"email" text NOT NULL,
+	"email" text collate "C" NOT NULL,
 	"email_verified_at" bigint,
 	"password_hash" text NOT NULL,
 	"password_changed_at" bigint NOT NULL,
@@ -68,7 +68,9 @@ CREATE TABLE "users" (
 );
 --> statement-breakpoint
 ALTER TABLE "links" ADD CONSTRAINT "links_user_id_users_id_fk" FOREIGN KEY ("user_id") REFERENCES "public"."users"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
-CREATE INDEX "audit_events_at" ON "audit_events" USING btree ("at");--> statement-breakpoint
+CREATE INDEX "audit_events_at" ON "audit_events" USING btree ("at","id");--> statement-breakpoint
+CREATE INDEX "audit_events_type_at" ON "audit_events" USING btree ("type","at","id");--> statement-breakpoint
+CREATE INDEX "audit_events_user_at" ON "audit_events" USING btree ("user_id","at","id");--> statement-breakpoint
 CREATE INDEX "audit_events_user_id" ON "audit_events" USING btree ("user_id","id");--> statement-breakpoint
 CREATE INDEX "audit_events_actor_id" ON "audit_events" USING btree ("actor_id") WHERE "audit_events"."actor_id" is not null;--> statement-breakpoint
 CREATE UNIQUE INDEX "links_user_purpose_unique" ON "links" USING btree ("user_id","purpose");--> statement-breakpoint

@@ -10,7 +10,9 @@ CREATE TABLE `audit_events` (
 	`detail` text
 );
 --> statement-breakpoint
-CREATE INDEX `audit_events_at` ON `audit_events` (`at`);--> statement-breakpoint
+CREATE INDEX `audit_events_at` ON `audit_events` (`at`,`id`);--> statement-breakpoint
+CREATE INDEX `audit_events_type_at` ON `audit_events` (`type`,`at`,`id`);--> statement-breakpoint
+CREATE INDEX `audit_events_user_at` ON `audit_events` (`user_id`,`at`,`id`);--> statement-breakpoint
 CREATE INDEX `audit_events_user_id` ON `audit_events` (`user_id`,`id`);--> statement-breakpoint
 CREATE INDEX `audit_events_actor_id` ON `audit_events` (`actor_id`) WHERE "audit_events"."actor_id" is not null;--> statement-breakpoint
 CREATE TABLE `links` (

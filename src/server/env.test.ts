@@ -68,6 +68,7 @@ describe('readSettings', () => {
   it('has a default for everything but the secrets', () => {
     expect(read({})).toEqual({
       production: true,
+      auditRetentionMs: 90 * 24 * 60 * 60_000,
       port: 3000,
       database: { kind: 'sqlite', path: './data/latchkey.db' },
       accessSecrets: [secrets.JWT_ACCESS_SECRET],

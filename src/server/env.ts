@@ -97,6 +97,7 @@ const schema = z
     ACCESS_TOKEN_EXPIRY: durationMs.prefault('15m'),
     REFRESH_TOKEN_EXPIRY: durationMs.prefault('7d'),
     SESSION_MAX_AGE: durationMs.prefault('30d'),
+    AUDIT_RETENTION: durationMs.prefault('90d'),
     CLIENT_URL: origin.optional(),
     APP_URL: origin.optional(),
     MAIL_URL: mailUrl.optional(),
@@ -133,6 +134,8 @@ export interface Settings {
   readonly refreshTokenLifetimeMs: number;
   /** Absolute: rotation does not extend it. */
   readonly sessionMaxAgeMs: number;
+  /** How long audit events are kept. */
+  readonly auditRetentionMs: number;
   /** The public origin of the app, for links in mail. */
   readonly appUrl: string | undefined;
   /** Undefined: no mail is sent. `mailbox`: kept in memory and shown at /dev/mail. `url` with the password: never log it. */
@@ -192,6 +195,7 @@ export function readSettings(options: {
     accessTokenLifetimeMs: settings.ACCESS_TOKEN_EXPIRY,
     refreshTokenLifetimeMs: settings.REFRESH_TOKEN_EXPIRY,
     sessionMaxAgeMs: settings.SESSION_MAX_AGE,
+    auditRetentionMs: settings.AUDIT_RETENTION,
     appUrl: settings.APP_URL ?? (production ? undefined : `http://localhost:${settings.PORT}`),
     mail: mailSettings(settings, production),
     registrationRevealsEmail: settings.REGISTRATION_REVEALS_EMAIL,
@@ -239,6 +243,9 @@ export function readDatabase(url = process.env.DATABASE_URL, name = 'DATABASE_UR
   if (parsed.success) return parsed.data;
   throw invalidSettings(parsed.error.issues.map(({ message }) => `  ${name} ${message}`));
 }
+
+/** Whether servers send mail, for scripts: what they write to the outbox would otherwise stay there. */
+export const sendsMail = (url = process.env.MAIL_URL): boolean => url !== undefined && url !== '';
 
 const invalidSettings = (lines: string[]) =>
   new StartupError(['These settings are missing or invalid:', ...new Set(lines)].join('\n'));

@@ -30,6 +30,13 @@ const CLASSES: Record<string, Class> = {
   'emailChange.confirm': 'public',
   'passwordReset.request': 'public',
   'passwordReset.complete': 'public',
+  'admin.people': 'admin',
+  'admin.person': 'admin',
+  'admin.audit': 'admin',
+  'admin.endSessions': 'admin and sudo',
+  'admin.setRole': 'admin and sudo',
+  'admin.setDisabled': 'admin and sudo',
+  'admin.sendPasswordReset': 'admin and sudo',
 };
 
 const procedures = new Map(

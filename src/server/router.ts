@@ -1,5 +1,6 @@
 import type { PersonalData } from './account/export.ts';
 import { accountRouter } from './account/router.ts';
+import { adminRouter } from './admin/router.ts';
 import { authRouter } from './auth/router.ts';
 import { emailChangeRouter } from './email-change/router.ts';
 import { emailVerificationRouter } from './email-verification/router.ts';
@@ -16,5 +17,6 @@ export const appRouter = router({
   emailVerification: emailVerificationRouter,
   emailChange: emailChangeRouter,
   passwordReset: passwordResetRouter,
+  admin: adminRouter,
 });
 export type AppRouter = typeof appRouter;

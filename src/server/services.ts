@@ -18,7 +18,6 @@ import type { Mail } from './mail/mail.ts';
 
 /** How long a page may take to show what another process has changed. */
 const LOOK_INTERVAL_MS = 10_000;
-const AUDIT_RETENTION_MS = 90 * 24 * 60 * 60_000;
 
 export type Services = Awaited<ReturnType<typeof createServices>>;
 
@@ -42,7 +41,7 @@ export async function createServices(
     ...ownStreams,
     publish(change) {
       ownStreams.publish(change);
-      stores.tellOthers(change);
+      void stores.tellOthers(change);
     },
   };
   await stores.onSessionChange((change) =>
@@ -126,6 +125,9 @@ export async function createServices(
     /** A feature's own limits: `limiter('invitations', { points: 20, durationSeconds: 3600 })(ctx.user.id)`. */
     limiter: createLimiters(durableLimiter),
     audit,
+    /** What admins read. */
+    people: stores.people,
+    auditPage: auditStore.page,
 
     /**
      * Deletes expired sessions, audit events and counters.
@@ -136,7 +138,7 @@ export async function createServices(
         async () =>
           (await sessions.purge()) +
           (await purge((limit) => store.purgeLinks(clock(), limit))) +
-          (await purge((limit) => auditStore.purge(clock() - AUDIT_RETENTION_MS, limit))) +
+          (await purge((limit) => auditStore.purge(clock() - settings.auditRetentionMs, limit))) +
           (await purge((limit) => stores.purgeLimits(clock(), limit))),
       );
       return deleted ?? 0;

@@ -24,6 +24,7 @@ const examples: { [Code in FailureCode]: Extract<Failure, { code: Code }> } = {
   forbidden: { code: 'forbidden' },
   link_invalid: { code: 'link_invalid' },
   last_admin: { code: 'last_admin' },
+  mail_not_configured: { code: 'mail_not_configured' },
   rate_limited: { code: 'rate_limited', retryAfter: 30 },
   overloaded: { code: 'overloaded', retryAfter: 5 },
   origin_not_allowed: { code: 'origin_not_allowed' },

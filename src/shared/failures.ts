@@ -59,6 +59,10 @@ export const failures = {
     trpcCode: 'CONFLICT',
     message: 'Nobody would be left who can administer this site. Please make somebody else an admin first.',
   }),
+  mail_not_configured: define({
+    trpcCode: 'PRECONDITION_FAILED',
+    message: 'This site is not set up to send mail.',
+  }),
   link_invalid: define({
     trpcCode: 'BAD_REQUEST',
     message: 'This link has expired or was already used. Please ask for a new one.',

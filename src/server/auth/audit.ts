@@ -27,11 +27,15 @@ const AUDIT_TYPES = {
   password_reset: 'always',
   ended: 'always',
   reused: 'always',
+  sessions_ended: 'always',
+  role_changed: 'always',
+  disabled: 'always',
+  enabled: 'always',
   mail_given_up: 'always',
   limited: 'sampled',
   origin_refused: 'sampled',
 } as const;
-type AuditType = keyof typeof AUDIT_TYPES;
+export type AuditType = keyof typeof AUDIT_TYPES;
 
 export interface AuditEvent {
   type: AuditType;
@@ -60,6 +64,12 @@ export interface AuditRow {
   ip: string | null;
   userAgent: string | null;
   detail: string | null;
+}
+
+/** With the names of today; null where the account is gone. */
+export interface NamedAuditRow extends AuditRow {
+  username: string | null;
+  actorUsername: string | null;
 }
 
 const TEXT_MAX_LENGTH = 256;

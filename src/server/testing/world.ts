@@ -20,6 +20,7 @@ const testSettings: Omit<Settings, 'database'> = {
   accessTokenLifetimeMs: 15 * 60_000,
   refreshTokenLifetimeMs: 7 * 24 * 60 * 60_000,
   sessionMaxAgeMs: 30 * 24 * 60 * 60_000,
+  auditRetentionMs: 90 * 24 * 60 * 60_000,
   clientUrl: undefined,
   appUrl: 'https://app.example.com',
   mail: { kind: 'mailbox' },

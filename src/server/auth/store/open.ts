@@ -3,16 +3,30 @@ import { statSync } from 'node:fs';
 import type { Database } from '../../db/database.ts';
 import type { Settings } from '../../env.ts';
 import type { Logger } from '../../log.ts';
-import type { AuditRow, StoredAuditEvent } from '../audit.ts';
+import type { AuditRow, NamedAuditRow, StoredAuditEvent } from '../audit.ts';
 import type { DurableLimiter } from '../limits/throttle.ts';
 import type { Change } from '../sessions/notifications.ts';
 import type { OutboxStore } from '../../mail/outbox-store.ts';
 import type { AuthStore } from './auth-store.ts';
+import type { PeopleStore } from './people.ts';
+
+/** Which events a page has. Times in milliseconds since the epoch: from `from`, and before `to`. */
+export interface AuditRange {
+  userId?: string | undefined;
+  type?: string | undefined;
+  from?: number | undefined;
+  to?: number | undefined;
+  /** The last event of the page before. */
+  after?: { at: number; id: number } | undefined;
+  limit: number;
+}
 
 export interface AuditStore {
   write(event: StoredAuditEvent): Promise<void>;
   /** At most `limit` events about a user with an `id` greater than `after`, oldest first. */
   ofUser(userId: string, after: number, limit: number): Promise<AuditRow[]>;
+  /** The newest events first, each with the names that its people have today. */
+  page(range: AuditRange): Promise<NamedAuditRow[]>;
   /** Deletes at most `limit` events with `at` before `before`. @returns the number of rows deleted */
   purge(before: number, limit: number): Promise<number>;
 }
@@ -23,6 +37,7 @@ export interface Stores {
   db: Database;
   store: AuthStore;
   auditStore: AuditStore;
+  people: PeopleStore;
   durableLimiter: DurableLimiter;
   outbox: OutboxStore;
   /** Deletes at most `limit` counters that expired before `now`. @returns the number of rows deleted */
@@ -30,7 +45,7 @@ export interface Stores {
   /** Runs something on one server at a time. @returns undefined where another server is at it */
   exclusively<Result>(run: () => Promise<Result>): Promise<Result | undefined>;
   /** Tells the other servers of a change, if it can: one that is not told finds out by itself, later. */
-  tellOthers(change: Change): void;
+  tellOthers(change: Change): Promise<void>;
   /**
    * Listens to what other servers tell.
    * @param listener called without a change where anything may have changed
@@ -55,14 +70,21 @@ export function openStores(database: Settings['database'], log: Logger, onMail?:
 const asDatabase = (db: unknown) => db as Database;
 
 async function openOnSqlite(path: string, log: Logger, onMail?: () => void): Promise<Stores> {
-  const [{ openSqlite }, { sqliteStore }, { sqliteAudit }, { sqliteLimiters, purgeLimits }, { sqliteOutbox }] =
-    await Promise.all([
-      import('../../db/sqlite.ts'),
-      import('./sqlite/auth-store.ts'),
-      import('./sqlite/audit.ts'),
-      import('./sqlite/limits.ts'),
-      import('./sqlite/outbox.ts'),
-    ]);
+  const [
+    { openSqlite },
+    { sqliteStore },
+    { sqliteAudit },
+    { sqlitePeople },
+    { sqliteLimiters, purgeLimits },
+    { sqliteOutbox },
+  ] = await Promise.all([
+    import('../../db/sqlite.ts'),
+    import('./sqlite/auth-store.ts'),
+    import('./sqlite/audit.ts'),
+    import('./sqlite/people.ts'),
+    import('./sqlite/limits.ts'),
+    import('./sqlite/outbox.ts'),
+  ]);
   // So that a mistyped path does not go unnoticed.
   if (!statSync(path, { throwIfNoEntry: false })?.size) log.info(`Creating database at ${path}`);
   const database = openSqlite(path);
@@ -70,12 +92,13 @@ async function openOnSqlite(path: string, log: Logger, onMail?: () => void): Pro
     db: asDatabase(database.db),
     store: sqliteStore(database, onMail),
     auditStore: sqliteAudit(database),
+    people: sqlitePeople(database),
     outbox: sqliteOutbox(database),
     durableLimiter: sqliteLimiters(database),
     purgeLimits: purgeLimits(database),
     // Servers that share a file find each other's changes when they look.
     exclusively: (run) => run(),
-    tellOthers() {},
+    async tellOthers() {},
     async onSessionChange() {},
     close: async () => database.close(),
   };
@@ -90,6 +113,7 @@ async function openOnPostgres(url: string, log: Logger, onMail?: () => void): Pr
     { listen },
     { postgresStore },
     { postgresAudit },
+    { postgresPeople },
     { postgresLimiters, purgeLimits },
     { postgresOutbox },
   ] = await Promise.all([
@@ -97,6 +121,7 @@ async function openOnPostgres(url: string, log: Logger, onMail?: () => void): Pr
     import('../../db/postgres-listen.ts'),
     import('./postgres/auth-store.ts'),
     import('./postgres/audit.ts'),
+    import('./postgres/people.ts'),
     import('./postgres/limits.ts'),
     import('./postgres/outbox.ts'),
   ]);
@@ -109,13 +134,14 @@ async function openOnPostgres(url: string, log: Logger, onMail?: () => void): Pr
     db: asDatabase(database.db),
     store: postgresStore(database, onMail),
     auditStore: postgresAudit(database),
+    people: postgresPeople(database),
     outbox: postgresOutbox(database),
     durableLimiter: postgresLimiters(database),
     purgeLimits: purgeLimits(database),
     exclusively: database.exclusively,
-    tellOthers(change) {
+    async tellOthers(change) {
       // Not in the transaction of the change: commits that notify wait for each other, and CockroachDB cannot notify.
-      pool
+      await pool
         .query({
           name: 'notify',
           text: 'select pg_notify($1, $2)',

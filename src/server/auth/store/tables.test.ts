@@ -38,7 +38,8 @@ function shape(table: Parameters<typeof getTableName>[0], config: Config, descri
     columns: byName(
       config.columns.map(({ name, dataType, notNull, primary, default: initial, enumValues }) => ({
         name,
-        dataType,
+        // The one type of our own is text with a collation.
+        dataType: dataType === 'custom' ? 'string' : dataType,
         notNull,
         primary,
         initial,

@@ -1,5 +1,16 @@
 import { sql } from 'drizzle-orm';
-import { bigint, bigserial, boolean, index, integer, jsonb, pgTable, text, uniqueIndex } from 'drizzle-orm/pg-core';
+import {
+  bigint,
+  bigserial,
+  boolean,
+  customType,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  text,
+  uniqueIndex,
+} from 'drizzle-orm/pg-core';
 import { roles } from '../../../../shared/auth.ts';
 
 // The same tables as in ../sqlite/tables.sqlite.ts, which explains them; tables.test.ts holds them against each other.
@@ -7,12 +18,15 @@ import { roles } from '../../../../shared/auth.ts';
 /** Times are milliseconds since the epoch, by the servers' clock. */
 const time = (name: string) => bigint(name, { mode: 'number' });
 
+/** Ordered by bytes, so that one index serves equality and the search by prefix, which other collations cannot. */
+const asciiText = customType<{ data: string }>({ dataType: () => 'text collate "C"' });
+
 export const users = pgTable(
   'users',
   {
     id: text('id').primaryKey(),
     username: text('username').notNull(),
-    email: text('email').notNull(),
+    email: asciiText('email').notNull(),
     emailVerifiedAt: time('email_verified_at'),
     passwordHash: text('password_hash').notNull(),
     passwordChangedAt: time('password_changed_at').notNull(),
@@ -105,7 +119,9 @@ export const auditEvents = pgTable(
     detail: text('detail'),
   },
   (table) => [
-    index('audit_events_at').on(table.at),
+    index('audit_events_at').on(table.at, table.id),
+    index('audit_events_type_at').on(table.type, table.at, table.id),
+    index('audit_events_user_at').on(table.userId, table.at, table.id),
     index('audit_events_user_id').on(table.userId, table.id),
     index('audit_events_actor_id')
       .on(table.actorId)

@@ -116,7 +116,9 @@ export const auditEvents = sqliteTable(
     detail: text('detail'),
   },
   (table) => [
-    index('audit_events_at').on(table.at),
+    index('audit_events_at').on(table.at, table.id),
+    index('audit_events_type_at').on(table.type, table.at, table.id),
+    index('audit_events_user_at').on(table.userId, table.at, table.id),
     index('audit_events_user_id').on(table.userId, table.id),
     // Few events have one.
     index('audit_events_actor_id')
