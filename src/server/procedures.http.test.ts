@@ -51,6 +51,10 @@ const INPUTS: Record<string, unknown> = {
   'account.changePassword': { password: 'weaves algebraic patterns' },
   'account.delete': { username: 'ada' },
   'emailChange.request': { email: 'thief@example.com' },
+  'admin.endSessions': { id: 'somebody' },
+  'admin.setRole': { id: 'somebody', role: 'admin' },
+  'admin.setDisabled': { id: 'somebody', disabled: true },
+  'admin.sendPasswordReset': { id: 'somebody' },
 };
 
 /** Longer than a proof of identity lasts, and shorter than an access token does. */
@@ -130,13 +134,28 @@ async function contents({ sql, outbox }: World): Promise<string> {
   return JSON.stringify(rows);
 }
 
+describe('a person who is no admin', () => {
+  const adminProcedures = Object.keys(CLASSES).filter((path) => CLASSES[path]?.startsWith('admin'));
+
+  it.each(adminProcedures)('cannot call %s, which changes nothing', async (path) => {
+    await using world = await testWorld();
+    const { accessToken } = await world.client().register('ada');
+    // It confirms the session.
+    await call(world, 'auth.me', accessToken);
+    const before = await contents(world);
+    expect(await call(world, path, accessToken)).toContain('"forbidden"');
+    expect(await contents(world)).toBe(before);
+  });
+});
+
 describe('a thief with a live session but no password', () => {
   const password = 'a good password for ada';
 
-  /** The owner, who has just logged in; and the thief, with a copy of an older session of theirs. */
+  /** The owner, an admin, who has just logged in; and the thief, with a copy of an older session of theirs. */
   async function theft(world: World): Promise<{ owner: TestClient; thief: TestClient }> {
     const victim = world.client();
-    await victim.register('ada');
+    const { user } = await victim.register('ada');
+    await world.sql(`update users set role = 'admin' where id = '${user.id}'`);
     await victim.query('auth.me');
     world.clock.advance(OLD_MS);
     const owner = world.client();
