@@ -1,8 +1,6 @@
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { simpleParser, type ParsedMail } from 'mailparser';
-import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
+import type { SMTPServerOptions } from 'smtp-server';
 import { describe, expect, it } from 'vitest';
+import { smtpServer } from '../testing/smtp-server.ts';
 import type { Message } from './mailer.ts';
 import { connectionOf, smtpMailer } from './smtp.ts';
 
@@ -15,33 +13,6 @@ const message: Message = {
   html: '<p>HTML with ü</p>',
   date: new Date(Date.UTC(2030, 0, 1)),
 };
-
-/** A real SMTP server on a free port. */
-async function smtpServer(options: SMTPServerOptions = {}) {
-  const received: ParsedMail[] = [];
-  const server = new SMTPServer({
-    authOptional: true,
-    ...options,
-    onData(stream, _session, done) {
-      simpleParser(stream, (error: unknown, mail) => {
-        received.push(mail);
-        done(error instanceof Error ? error : null);
-      });
-    },
-  });
-  server.on('error', () => {});
-  server.listen(0, '127.0.0.1');
-  await once(server.server, 'listening');
-  const { port } = server.server.address() as AddressInfo;
-  return {
-    received,
-    port,
-    [Symbol.asyncDispose]: () =>
-      new Promise<void>((resolve) => {
-        server.close(resolve);
-      }),
-  };
-}
 
 async function send(url: string, changes: Partial<Message> = {}) {
   const mailer = smtpMailer({ url, from: 'Schlüssel <noreply@example.com>' });
