@@ -114,8 +114,12 @@ describe('deleting the account', () => {
 
     await page.getByRole('button', { name: 'Delete account' }).click();
     await dialog.getByLabel('Username').fill(ada.username);
+    const loggedOut = page.waitForEvent('requestfinished', (request) => request.url().includes('auth.logout'));
     await dialog.getByRole('button', { name: 'Delete for good' }).click();
     await page.getByRole('status').getByText('Your account has been deleted.').waitFor();
+    await loggedOut;
+    const cookies = await browser.context.cookies();
+    expect(cookies.filter(({ name }) => /refresh/i.test(name))).toEqual([]);
     for (const tab of others) await seesLogin(tab);
     for (const tab of tabs) expect(await tracesOf(tab, ada)).toEqual([]);
 
