@@ -297,7 +297,7 @@ describe('Server-Timing of a page', () => {
   it.each([true, false])(
     'reports the minimum password length and the session cookie (production: %s)',
     async (production) => {
-      await using world = await testWorld({ production, passwordMinLength: 12 });
+      await using world = await testWorld({ production, passwordMinLength: 12, mail: undefined });
       const name = production ? '__Host-refreshToken' : 'refreshToken';
       const timing = async (path: string, cookie: string) =>
         (await fetch(`${world.url}${path}`, { headers: { cookie } })).headers.get('server-timing');
@@ -309,4 +309,10 @@ describe('Server-Timing of a page', () => {
       expect(await timing('/trpc/auth.me', `${name}=x`)).toBeNull();
     },
   );
+
+  it('says that mail is sent, where it is', async () => {
+    await using world = await testWorld();
+    const page = await fetch(`${world.url}/login`);
+    expect(page.headers.get('server-timing')).toBe('password-min-length;desc="8", mail');
+  });
 });
