@@ -40,6 +40,39 @@ describe('npm run dev', () => {
     expect(await server.stop()).toBe(0);
   });
 
+  it('shows the mail that it would send, with links that lead into the app', async () => {
+    await using server = await startDevelopment();
+    await server.outputWith(new RegExp(`Its mail is at ${server.url}/dev/mail\\s`));
+    await using browser = await visitor(server.url);
+    ignoreToolMessages(browser);
+    const page = await browser.tab();
+    await register(page, ada);
+    await page.goto('/dev/mail');
+    // The page looks again every few seconds.
+    await page.getByRole('link', { name: 'Confirm your email address' }).click();
+    const html = page.frameLocator('iframe');
+    await html.getByText('Please confirm that it is yours').waitFor();
+    const opening = page.waitForEvent('popup');
+    await html.getByRole('link', { name: 'Confirm email address' }).click();
+    const opened = await opening;
+    await opened.waitForURL(`${server.url}/verify-email**`);
+    await opened.close();
+    const [link = ''] = /http\S+/.exec(await page.locator('pre').innerText()) ?? [];
+    expect(link).toContain(`${server.url}/verify-email#token=`);
+    expect(await page.getByRole('link', { name: link }).getAttribute('href')).toBe(link);
+  });
+
+  it('shows no mail where MAIL_URL says where to send it', async () => {
+    await using server = await startDevelopment({
+      settings: { MAIL_URL: 'smtp://127.0.0.1', MAIL_FROM: 'noreply@example.com' },
+    });
+    await server.outputWith(/Latchkey is running at .*\s/);
+    expect(server.output()).not.toContain('/dev/mail');
+    const pages = ['/dev/mail', '/login'].map((path) => fetch(server.url + path, { headers: { accept: 'text/html' } }));
+    const [mail, other] = await Promise.all(pages.map(async (page) => (await page).text()));
+    expect(mail).toBe(other);
+  });
+
   it('refreshes short-lived tokens as they expire', async () => {
     await using server = await startDevelopment({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
     await using browser = await visitor(server.url);

@@ -109,6 +109,12 @@ describe('readSettings', () => {
     expect(read(env)).toMatchObject(settings);
   });
 
+  it('refuses a MAIL_URL whose password cannot be read, saying how to write it', () => {
+    const complaint = complaintFor({ MAIL_URL: 'smtp://ada:100%@mail.example.com', MAIL_FROM: 'ada@example.com' });
+    expect(complaint).toMatch(/^ {2}MAIL_URL must be .* write % as %25/m);
+    expect(complaint).not.toContain('100%');
+  });
+
   describe.each(Object.entries(wrong))('%s', (name, values) => {
     it.each(values)('refuses %j, naming the setting', (value) => {
       const complaint = complaintFor({ [name]: value });

@@ -75,10 +75,23 @@ const origin = z.string().transform((text, ctx) => {
 
 const mailUrl = z.string().transform((text, ctx) => {
   const url = URL.parse(text);
-  if (url !== null && /^smtps?:$/.test(url.protocol) && url.hostname !== '') return text;
-  ctx.addIssue('must be smtp://USER:PASSWORD@HOST:PORT, or smtps:// for TLS from the start');
+  if (url !== null && /^smtps?:$/.test(url.protocol) && url.hostname !== '' && isDecodable(url)) return text;
+  ctx.addIssue(
+    'must be smtp://USER:PASSWORD@HOST:PORT, or smtps:// for TLS from the start; in USER and PASSWORD, write % as %25, @ as %40, / as %2F',
+  );
   return z.NEVER;
 });
+
+/** A `%` in a password that is not part of an escape would be an exception wherever it is read. */
+function isDecodable({ username, password }: URL): boolean {
+  try {
+    decodeURIComponent(username);
+    decodeURIComponent(password);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** `Name <address>` or an address (RFC 5322, section 3.4). */
 const mailbox = z.string().transform((text, ctx) => {

@@ -268,6 +268,28 @@ describe('starting', () => {
     expect(server.output()).not.toMatch(/warning/i);
   });
 
+  it.each([
+    ['once that what needs mail is off, where it is', {}, 1],
+    [
+      'nothing of the kind where mail is sent',
+      { MAIL_URL: 'smtp://127.0.0.1', MAIL_FROM: 'noreply@example.com', APP_URL: 'https://app.example.com' },
+      0,
+    ],
+  ])('says %s, and shows no mail to anybody', { timeout: TIMEOUT_MS }, async (_what, settings, times) => {
+    using place = install();
+    await using server = await startProcess(place, settings);
+    expect((await post(server, 'auth.register', account('ada'))).status).toBe(200);
+    // What any other path of the app is answered with.
+    const pages = ['/dev/mail', '/dev/mail/1', '/login'].map(async (path) => (await fetch(server.url + path)).text());
+    expect(new Set(await Promise.all(pages))).toEqual(new Set(['<!doctype html><title>page</title>']));
+    server.signal('SIGTERM');
+    expect(await server.exited).toBe(0);
+    const lines = server.output().split('\n');
+    const notices = lines.filter((line) => line.includes('MAIL_URL is not set'));
+    expect(notices).toHaveLength(times);
+    for (const line of notices) expect(JSON.parse(line)).toMatchObject({ level: 40 });
+  });
+
   it('explains itself on an older Node before loading anything else', async () => {
     const older = "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '23.11.1' } })";
     for (const script of [manifest.scripts.start, manifest.scripts.dev]) {

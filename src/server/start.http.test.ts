@@ -72,6 +72,19 @@ describe('a server that starts listening', () => {
     expect(loaded.filter((url) => others.test(url))).toEqual([]);
   });
 
+  it('has loaded what sends mail only where mail is sent, and nothing of the mailbox of development', async () => {
+    using place = install();
+    const mail = /node_modules\/nodemailer\/|\/server\/mail\/(mail|outbox|smtp|templates|mailbox(-pages)?)\.ts/;
+    expect((await start(place)).loaded.filter((url) => mail.test(url))).toEqual([]);
+    const { loaded } = await start(place, {
+      MAIL_URL: 'smtp://127.0.0.1',
+      MAIL_FROM: 'noreply@example.com',
+      APP_URL: 'https://app.example.com',
+    });
+    expect(loaded.some((url) => url.includes('/node_modules/nodemailer/'))).toBe(true);
+    expect(loaded.filter((url) => url.includes('/mail/mailbox'))).toEqual([]);
+  });
+
   it('has resolved every import inside drizzle-orm with the hook, which runs first', async () => {
     using place = install();
     expect((await start(place)).insideDrizzle).toEqual([]);

@@ -73,6 +73,8 @@ export function mailboxPages(mailbox: Mailbox): Router {
     const message = mailbox.messages().find(({ id }) => id === req.params.id);
     if (message === undefined) return next();
     res.set({ 'Content-Security-Policy': MAIL_POLICY, 'X-Frame-Options': 'SAMEORIGIN' });
+    // Without an origin of its own, it cannot be keyed by one, and the browser would warn.
+    res.removeHeader('Origin-Agent-Cluster');
     // As a mail program opens links: not in the place of the mail.
     res.type('html').send(message.html.replace('<head>', '<head><base target="_blank">'));
   });
