@@ -89,7 +89,7 @@ export default defineConfig({
             // About the process itself, the files of SQLite, the development server or the README's example.
             'e2e/{operations,secrets,development,readme}.test.ts',
             // About what a page contains and downloads, which is the same from either server.
-            'e2e/{accessibility,first-visit,script-injection}.test.ts',
+            'e2e/{accessibility,admin-accessibility,first-visit,script-injection}.test.ts',
             // Starts two servers of its own.
             'e2e/two-servers.test.ts',
             // Each story has a mail server of its own, and so could share its pair of servers with no other.

@@ -1,33 +1,10 @@
-import { AxeBuilder } from '@axe-core/playwright';
-import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
+import { expectAccessible } from './support/accessible.ts';
 import { confirmWith, letProofsAge, openAccount } from './support/account.ts';
 import { mailServer } from './support/mail.ts';
 import { ada, fillIn, register, seesDashboardOf, seesLogin, sendLogin } from './support/people.ts';
 import { startProduct } from './support/server.ts';
 import { visitor } from './support/visitor.ts';
-
-const WIDTHS = { narrow: 320, wide: 1280 };
-
-/** Runs axe on the open page in light and dark, narrow and wide, and checks that it never scrolls sideways. */
-async function expectAccessible(page: Page, name: string): Promise<void> {
-  for (const colorScheme of ['light', 'dark'] as const)
-    for (const [width, pixels] of Object.entries(WIDTHS)) {
-      await page.emulateMedia({ colorScheme });
-      await page.setViewportSize({ width: pixels, height: 800 });
-      const { violations } = await new AxeBuilder({ page }).analyze();
-      const found = violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html}`));
-      // WCAG 2.2, 1.4.10 (Reflow): no scrolling in two dimensions at 320 CSS pixels.
-      const pixelsBeyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      expect({ name, colorScheme, width, found, pixelsBeyond }).toEqual({
-        name,
-        colorScheme,
-        width,
-        found: [],
-        pixelsBeyond: 0,
-      });
-    }
-}
 
 describe('accessibility', () => {
   it('passes axe on every guest page', async () => {

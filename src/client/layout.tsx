@@ -6,7 +6,10 @@ import { useSession } from './auth/use-session.ts';
 import { Loading } from './ui/loading.tsx';
 
 /** Links in the header for members, or only for those with a role. */
-const links: { to: string; label: string; role?: Role }[] = [{ to: '/account', label: 'Account' }];
+const links: { to: string; label: string; role?: Role }[] = [
+  { to: '/admin', label: 'Admin', role: 'admin' },
+  { to: '/account', label: 'Account' },
+];
 
 export function Layout() {
   const main = useFocusOnNavigation();
@@ -28,7 +31,7 @@ export function Layout() {
         Skip to content
       </a>
       <header className="border-b border-line">
-        <nav aria-label="Main" className="mx-auto flex min-h-17 max-w-5xl items-center justify-between gap-4 px-5">
+        <nav aria-label="Main" className="mx-auto flex min-h-17 max-w-5xl items-center justify-between gap-4 px-5 py-2">
           <Link to="/" className="flex min-h-11 items-center gap-3 rounded-lg font-display text-xl font-semibold">
             <img src="/latchkey.svg" alt="" width="32" height="32" />
             <span className="max-[24rem]:sr-only">Latchkey</span>

@@ -1,5 +1,6 @@
 import { Navigate, type RouteObject } from 'react-router';
 import { GuestsOnly } from './auth/guests-only.tsx';
+import { RequireRole } from './auth/require-role.tsx';
 import { RequireSession } from './auth/require-session.tsx';
 import { Layout } from './layout.tsx';
 import { LoginPage } from './pages/login.tsx';
@@ -7,10 +8,18 @@ import { NotFoundPage } from './pages/not-found.tsx';
 import { RegisterPage } from './pages/register.tsx';
 import { lazyPage } from './ui/lazy-page.tsx';
 
-/** Pages that need a session, and the only pages a login may redirect to. */
+/** Pages that need a session. */
 const memberPages: RouteObject[] = [
   { path: '/dashboard', ...lazyPage(() => import('./pages/dashboard.tsx')) },
   { path: '/account', ...lazyPage(() => import('./pages/account.tsx')) },
+];
+
+/** Only for admins. Not downloaded ahead of time, when nobody knows yet whether the person is one. */
+const adminPages: RouteObject[] = [
+  { path: '/admin', element: <Navigate replace to="/admin/people" /> },
+  { path: '/admin/people', element: lazyPage(() => import('./admin/people-page.tsx')).element },
+  { path: '/admin/people/:id', element: lazyPage(() => import('./admin/person-page.tsx')).element },
+  { path: '/admin/audit', element: lazyPage(() => import('./admin/audit-page.tsx')).element },
 ];
 
 /**
@@ -32,7 +41,13 @@ const publicPages: RouteObject[] = [
   { path: '*', element: <NotFoundPage /> },
 ];
 
-const memberArea: RouteObject[] = [{ ...lazyPage(() => import('./member-area.tsx')), children: memberPages }];
+/** The only pages a login may redirect to. */
+const memberArea: RouteObject[] = [
+  {
+    ...lazyPage(() => import('./member-area.tsx')),
+    children: [...memberPages, { element: <RequireRole is="admin" />, children: adminPages }],
+  },
+];
 
 export const routes: RouteObject[] = [
   {

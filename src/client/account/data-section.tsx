@@ -2,11 +2,11 @@ import { useState } from 'react';
 import type { User } from '../../shared/auth.ts';
 import { trpcClient } from '../api/client.ts';
 import { Button } from '../ui/button.tsx';
+import { downloadFile } from '../ui/download.ts';
 import { errorMessage } from '../ui/error-message.ts';
 import { Notice } from '../ui/notice.tsx';
 import { Section } from '../ui/section.tsx';
 import { DeleteDialog } from './delete-dialog.tsx';
-import { downloadJson } from './download.ts';
 
 export function DataSection({ user }: { user: User }) {
   const [isDeleting, setDeleting] = useState(false);
@@ -33,7 +33,7 @@ function Export({ user }: { user: User }) {
     setState({ busy: true });
     try {
       const data = await trpcClient.account.export.query();
-      downloadJson(`latchkey-${user.username}.json`, data);
+      downloadFile(`latchkey-${user.username}.json`, 'application/json', [JSON.stringify(data, null, 2)]);
       setState({ busy: false, done: true });
     } catch (error) {
       setState({ busy: false, error });

@@ -8,7 +8,7 @@ import { List, ListItem } from '../ui/list.tsx';
 import { Loading } from '../ui/loading.tsx';
 import { Notice } from '../ui/notice.tsx';
 import { Section } from '../ui/section.tsx';
-import { ago, moment } from './moment.ts';
+import { When } from '../ui/when.tsx';
 
 export function SessionsSection() {
   const { sessions } = trpc.useUtils().account;
@@ -104,20 +104,17 @@ function SessionItem({ session, busy, onEnd }: { session: SessionSummary; busy: 
       </p>
       <p className="mt-1 text-sm text-muted">
         {ip === null ? 'Unknown network' : `Network ${ip}`} ·{' '}
-        {current ? 'in use now' : <When of={lastSeenAt} words={(date) => `last seen ${ago(date, new Date())}`} />}
+        {current ? (
+          'in use now'
+        ) : (
+          <>
+            last seen <When of={lastSeenAt} as="ago" />
+          </>
+        )}
       </p>
       <p className="text-sm text-muted">
-        Logged in on <When of={createdAt} words={moment} />
+        Logged in on <When of={createdAt} as="moment" />
       </p>
     </ListItem>
-  );
-}
-
-function When({ of, words }: { of: string; words: (date: Date) => string }) {
-  const date = new Date(of);
-  return (
-    <time dateTime={of} title={moment(date)}>
-      {words(date)}
-    </time>
   );
 }

@@ -10,9 +10,9 @@ export function RequireRole({ is: role }: { is: Role }) {
   if (state.status !== 'signed-in') return null;
   if (state.user.role === role) return <Outlet />;
   return (
-    <Page title="Not allowed">
+    <Page title="Not allowed" heading="You are not allowed to see this page">
       <p className="mt-4 max-w-prose text-muted">
-        Your account may not open this page. If it should, ask whoever runs this site.
+        It is only for people with another role. If you should have it, ask whoever runs this site.
       </p>
       <p className="mt-6">
         <TextLink to="/dashboard">Go to the dashboard</TextLink>

@@ -29,7 +29,7 @@ export function Dialog({ heading, onClose, children }: DialogProps) {
       className="m-auto w-full max-w-md border-none bg-transparent p-4 text-ink backdrop:bg-scrim"
     >
       <div className="rounded-2xl border border-line bg-surface px-5 py-6 shadow-lg sm:px-7">
-        <h2 id={id} className="font-display text-xl font-semibold">
+        <h2 id={id} className="font-display text-xl font-semibold wrap-anywhere">
           {heading}
         </h2>
         {children}

@@ -15,7 +15,10 @@ export function Page({ title, heading = title, children }: PageProps) {
   return (
     <>
       {/* Focusable, so that the layout can announce navigation. */}
-      <h1 tabIndex={-1} className="font-display text-3xl font-semibold tracking-tight text-balance outline-none">
+      <h1
+        tabIndex={-1}
+        className="font-display text-3xl font-semibold tracking-tight text-balance wrap-anywhere outline-none"
+      >
         {heading}
       </h1>
       {children}

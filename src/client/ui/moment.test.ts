@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ago } from './moment.ts';
+import { ago, day, moment } from './moment.ts';
 
 const now = new Date('2026-11-28T12:00:00Z');
 const before = (ms: number) => ago(new Date(now.getTime() - ms), now);
@@ -16,5 +16,13 @@ describe('ago', () => {
     [30 * 86_400_000, '30 days ago'],
   ])('says of %d ms before that it was %s', (ms, words) => {
     expect(before(ms)).toBe(words);
+  });
+});
+
+describe('a date in words', () => {
+  it('is as exact as asked', () => {
+    const date = new Date(2026, 10, 28, 9, 5);
+    expect(day(date)).toBe('Nov 28, 2026');
+    expect(moment(date)).toBe('November 28, 2026 at 09:05');
   });
 });
