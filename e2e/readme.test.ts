@@ -92,6 +92,30 @@ describe('the README example', () => {
     expect(await left.json()).toEqual({ result: { data: [] } });
   });
 
+  it('has a role of its own, given by the script, whose procedure is on the list of who may call it', async () => {
+    await using project = await copyOfTheProject();
+    const { folder } = project;
+    await followReadme(folder);
+    await follow(folder, 'README.md', '### Add a role');
+    await runPackage(folder, 'typescript/bin/tsc', '-p', '.');
+    const listed = ['run', '--project', 'http', 'src/server/procedures.http.test.ts', '-t', 'notes|on the list'];
+    await runPackage(folder, 'vitest/vitest.mjs', ...listed);
+
+    await using server = await startDevelopment({ project: folder });
+    const { accessToken } = await createAccount(server, ada);
+    const headers = { authorization: `Bearer ${accessToken}` };
+    expect((await call(server, 'notes.add', { input: { text: 'milk' }, headers })).status).toBe(200);
+    const listAll = () => fetch(`${server.url}/trpc/notes.listAll`, { headers });
+    const refused = await listAll();
+    expect([refused.status, await refused.text()]).toEqual([403, expect.stringContaining('"forbidden"')]);
+    const [, ...script] = manifest.scripts['user:role'].split(' ');
+    const inProject = script.map((part) => (part.includes('src/') ? join(folder, part) : part));
+    const options = { cwd: server.folder, env: {} };
+    await promisify(execFile)(process.execPath, [...inProject, ada.email, 'editor'], options);
+    expect(await (await listAll()).json()).toEqual({ result: { data: [{ id: 1, text: 'milk' }] } });
+    expect((await fetch(`${server.url}/trpc/admin.people`, { headers })).status).toBe(403);
+  });
+
   it('runs a mutation once when its token is refused, and reports one that fails offline', async () => {
     await using project = await copyOfTheProject();
     await followReadme(project.folder);

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import manifest from '../../package.json' with { type: 'json' };
 import { ACCOUNT_LIMITS } from './account/change.ts';
 import { LIMITS } from './auth/limits/throttle.ts';
 import { EMAIL_CHANGE_LIMITS } from './email-change/change.ts';
@@ -13,6 +14,18 @@ const seconds = (text: string) => {
   const [amount, unit] = text.trim().split(' ');
   return Number(amount) * SECONDS[unit as keyof typeof SECONDS];
 };
+
+describe('the documentation', () => {
+  it('names only scripts that package.json has', () => {
+    const docs = readdirSync(new URL('../../docs', import.meta.url)).filter((name) => name.endsWith('.md'));
+    const named = ['README.md', ...docs.map((name) => `docs/${name}`)].flatMap((name) => {
+      const text = readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
+      return Array.from(text.matchAll(/\bnpm run ([\w:]+)/g), ([, script = '']) => script);
+    });
+    expect(new Set(named).size).toBeGreaterThan(10);
+    expect(named.filter((script) => !Object.hasOwn(manifest.scripts, script))).toEqual([]);
+  });
+});
 
 describe('docs/security.md', () => {
   it('names only existing test files', () => {

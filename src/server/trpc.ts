@@ -1,6 +1,6 @@
 import { initTRPC, type TRPCError } from '@trpc/server';
 import type { CreateExpressContextOptions } from '@trpc/server/adapters/express';
-import type { Role, User } from '../shared/auth.ts';
+import type { Role } from '../shared/auth.ts';
 import type { Authenticated, Failed } from './auth/sessions/sessions.ts';
 import { databaseFailure, failureFor, FailureError } from './errors.ts';
 import { requestIdOf } from './http/request-log.ts';
@@ -137,10 +137,6 @@ function requireSudo({ services, session }: { services: Services; session: { aut
     throw new FailureError({ code: 'reauthentication_required' });
 }
 
-function requireRole(role: Role, { user }: { user: User }): void {
-  if (user.role !== role) throw new FailureError({ code: 'forbidden' });
-}
-
 /**
  * For what a stolen session must not do, such as changing the password: the person has proved who they are within the last 10
  * minutes. Otherwise the client asks for the password, and repeats the call by itself.
@@ -150,10 +146,14 @@ export const sudoProcedure = protectedProcedure.use(({ ctx, next }) => {
   return next();
 });
 
-export const adminProcedure = protectedProcedure.use(({ ctx, next }) => {
-  requireRole('admin', ctx);
-  return next();
-});
+/** Requires one of these roles: `roleProcedure('editor', 'admin')`. Admins are not let in unless they are named. */
+export const roleProcedure = (...allowed: [Role, ...Role[]]) =>
+  protectedProcedure.use(({ ctx, next }) => {
+    if (!allowed.includes(ctx.user.role)) throw new FailureError({ code: 'forbidden' });
+    return next();
+  });
+
+export const adminProcedure = roleProcedure('admin');
 
 /** For what an admin changes. */
 export const adminSudoProcedure = adminProcedure.use(({ ctx, next }) => {

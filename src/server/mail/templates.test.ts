@@ -57,6 +57,12 @@ describe('A mail', () => {
     expect(`${text}${html}`).not.toMatch(/[\r\u2028\u202e]/);
   });
 
+  it.each(['user', 'editor'])('tells of the role %s without speaking of administrators', (role) => {
+    const { text } = rendered('role-changed', { username: 'ada', role });
+    expect(text).toContain(`changed to “${role}”`);
+    expect(text).not.toMatch(/admin/i);
+  });
+
   it('loads nothing, and is readable in dark mode', () => {
     const { html } = rendered('reset-password', { username: 'ada' });
     expect(html).not.toMatch(/<(img|link|script)|url\(/);

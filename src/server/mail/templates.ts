@@ -93,7 +93,7 @@ const TEMPLATES: { [Name in Template]: (context: Context<Name>) => Content } = {
     paragraphs: [
       data.role === 'admin'
         ? `On ${when}, you became an administrator of Latchkey: you can now see and manage the accounts of other people.`
-        : `On ${when}, your role on Latchkey was changed. You are no longer an administrator. Your account is otherwise unchanged.`,
+        : `On ${when}, your role on Latchkey was changed to “${data.role}”. What you can see and do may differ from before. Your account is otherwise unchanged.`,
     ],
     action: { label: 'Open your account', url: page('/account') },
     unexpected: 'If you did not expect this, ask the people who run Latchkey.',
