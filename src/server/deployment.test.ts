@@ -60,7 +60,8 @@ describe('compose.yaml', () => {
     expect(servers).toHaveLength(2);
     const [environment = ''] = all(compose, /^x-server:[^]*?^ {2}environment:\n((?: {4}.*\n)+)/gm);
     const names = all(environment, /^ {4}(\w+):/gm);
-    expect(names).toEqual(['DATABASE_URL', 'JWT_ACCESS_SECRET', 'JWT_REFRESH_SECRET', 'TRUST_PROXY']);
+    const required = ['DATABASE_URL', 'JWT_ACCESS_SECRET', 'JWT_REFRESH_SECRET', 'TRUST_PROXY'];
+    expect(names).toEqual([...required, 'MAIL_URL', 'MAIL_FROM', 'APP_URL']);
     expect(settings).toEqual(expect.arrayContaining(names));
     const [url = ''] = all(environment, /DATABASE_URL: (.+)$/gm);
     expect(URL.parse(url.replaceAll(/\$\{\w+:\?\}/g, 'x'))).toMatchObject({
