@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { install, startProcess, type Installation } from './testing/process.ts';
 import { testDatabase } from './testing/test-database.ts';
 
-/** Besides built-in modules. Currently 556. */
-const MAX_MODULES = 600;
+/** Besides built-in modules. Currently 601. */
+const MAX_MODULES = 650;
 
 const CACHE = 'node_modules/.cache/latchkey';
 
