@@ -153,6 +153,23 @@ describe('a stream of session events at another server', () => {
     await stream.until('"failure":{"code":"session_ended","reason":"revoked"}');
   });
 
+  it('shows a role that an admin changes, and ends when they disable the person', async () => {
+    await using database = await testDatabase();
+    await using servers = await twoServers(database.url);
+    const grace = servers.one.client();
+    const { user: admin } = await grace.register('grace');
+    await execute(database.url, `update users set role = 'admin' where id = '${admin.id}'`);
+    const ada = servers.two.client();
+    const { user, accessToken } = await ada.register('ada');
+    using stream = await openStream(servers.two, accessToken);
+    await stream.until('"role":"user"');
+    expect((await grace.mutate('admin.setRole', { id: user.id, role: 'admin' })).status).toBe(200);
+    await stream.until('"role":"admin"');
+    expect((await ada.query('admin.people?input={}')).status).toBe(200);
+    expect((await grace.mutate('admin.setDisabled', { id: user.id, disabled: true })).status).toBe(200);
+    await stream.until('"failure":{"code":"session_ended","reason":"revoked"}');
+  });
+
   it('learns what it missed when the connection to the database broke', async () => {
     await using database = await testDatabase();
     await using servers = await twoServers(database.url);

@@ -97,6 +97,29 @@ describe.each(['SQLite', 'PostgreSQL'])('user:role, user:disable and user:enable
   });
 });
 
+describe.each(['SQLite', 'PostgreSQL'])('user:role on %s', (engine) => {
+  it.each([
+    ['where MAIL_URL is set', { MAIL_URL: 'smtp://localhost', MAIL_FROM: 'Latchkey <mail@example.com>' }, 1],
+    ['not where it is not', {}, 0],
+  ])('leaves a mail about the role to a server, %s', async (_case, settings: Record<string, string>, count) => {
+    using installation = install();
+    await using target = engine === 'SQLite' ? undefined : await createDatabase(inject('postgresUrl'));
+    const path = join(installation.folder, 'app.db');
+    const database = target ? { kind: 'postgres' as const, url: target.url } : { kind: 'sqlite' as const, path };
+    // It sends no mail itself, so that what the script writes stays.
+    await using world = await testWorld({ database, mail: undefined });
+    const { user } = await world.client().register('ada');
+    const env = { ...settings, DATABASE_URL: target ? target.url : `file:${path}` };
+    expect((await run('user:role', [user.email, 'admin'], installation.folder, env)).code).toBe(0);
+    const mails = await world.sql('select template, recipient, data from outbox');
+    expect(mails).toHaveLength(count);
+    for (const mail of mails) {
+      expect(mail).toMatchObject({ template: 'role-changed', recipient: user.email });
+      expect(JSON.stringify(mail['data'])).toContain('admin');
+    }
+  });
+});
+
 it('create no database where there is none', async () => {
   using installation = install();
   const { code, printed } = await run('user:disable', ['ada@example.com'], installation.folder);

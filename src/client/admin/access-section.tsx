@@ -6,7 +6,7 @@ import { sendsMail } from '../auth/sends-mail.ts';
 import { Section } from '../ui/section.tsx';
 import { Select } from '../ui/select.tsx';
 import { Action } from './action.tsx';
-import { roleNames } from './person-state.tsx';
+import { roleName } from './person-state.tsx';
 
 // None of the calls has a time limit: it may wait for the admin to prove who they are.
 
@@ -26,13 +26,13 @@ export function AccessSection({ person }: { person: Person }) {
   );
 }
 
-const roleOptions = roles.map((role) => ({ value: role, label: roleNames[role] }));
+const roleOptions = roles.map((role) => ({ value: role, label: roleName(role) }));
 
-/** What each role lets people do, for the dialog. */
-const roleEffects: Record<Role, string> = {
-  user: 'They lose what other roles may do and see, at once, on every page that they have open.',
-  admin: 'They can then see everybody’s account and sessions, end sessions, disable people, and make others an admin.',
-};
+/** What a role lets people do, for the dialog. */
+const roleEffect = (role: Role) =>
+  role === 'admin'
+    ? 'They can then see everybody’s account and sessions, end sessions, disable people, and make others an admin.'
+    : 'They may then do and see what this role allows, and nothing else, at once, on every page that they have open.';
 
 function RoleChange({ person: { id, username, role } }: { person: Person }) {
   const [chosen, setChosen] = useState<Role>();
@@ -51,15 +51,15 @@ function RoleChange({ person: { id, username, role } }: { person: Person }) {
         label="Save role"
         kind="quiet"
         unavailable={next === role}
-        question={`Change the role of ${username} to ${roleNames[next]}?`}
+        question={`Change the role of ${username} to ${roleName(next)}?`}
         confirm="Change role"
         run={async () => {
           await trpcClient.admin.setRole.mutate({ id, role: next });
           setChosen(undefined);
-          return `${username} is now: ${roleNames[next]}.`;
+          return `${username} is now: ${roleName(next)}.`;
         }}
       >
-        {roleEffects[next]}
+        {roleEffect(next)}
       </Action>
     </div>
   );

@@ -10,7 +10,7 @@ import { AccessSection } from './access-section.tsx';
 import { AdminPage } from './admin-page.tsx';
 import { EventList } from './event-list.tsx';
 import { Failed } from './failed.tsx';
-import { roleNames, yesOrNo } from './person-state.tsx';
+import { roleName, yesOrNo } from './person-state.tsx';
 import { SessionsSection } from './sessions-section.tsx';
 
 export default function PersonPage() {
@@ -71,7 +71,7 @@ function FactsSection({ person }: { person: Person }) {
       <dl className="grid gap-x-6 gap-y-4 sm:grid-cols-2">
         <Fact label="Username">{person.username}</Fact>
         <Fact label="Email">{person.email}</Fact>
-        <Fact label="Role">{roleNames[person.role]}</Fact>
+        <Fact label="Role">{roleName(person.role)}</Fact>
         <Fact label="Email verified">{yesOrNo(person.emailVerified)}</Fact>
         <Fact label="Disabled">{yesOrNo(person.disabled)}</Fact>
         <Fact label="Created">

@@ -209,6 +209,28 @@ describe('what an admin changes', () => {
   });
 
   it.each<[string, object]>([
+    ['endSessions', {}],
+    ['setRole', { role: 'admin' }],
+    ['setDisabled', { disabled: true }],
+    ['sendPasswordReset', {}],
+  ])('does nothing in a %s of an admin who is demoted while it runs', async (path, input) => {
+    await using world = await testWorld();
+    const { client, id } = await admin(world);
+    const ada = world.client();
+    const { user } = await ada.register('ada');
+    await ada.query('auth.me');
+    const { findAccount } = world.services;
+    world.services.findAccount = async (wanted) => {
+      await world.sql(`update users set role = 'user' where id = '${id}'`);
+      return findAccount(wanted);
+    };
+    expect((await client.mutate(`admin.${path}`, { id: user.id, ...input })).failure).toEqual({ code: 'forbidden' });
+    expect((await ada.query('auth.me')).data).toMatchObject({ role: 'user' });
+    expect(await world.sql("select id from links where purpose = 'password-reset'")).toEqual([]);
+    expect(await world.sql('select id from audit_events where actor_id is not null')).toEqual([]);
+  });
+
+  it.each<[string, object]>([
     ['admin.setRole', { role: 'user' }],
     ['admin.setDisabled', { disabled: true }],
   ])('leaves the last admin, also where two do %s to each other at once', async (path, input) => {

@@ -3,13 +3,13 @@ import type { Role } from '../../shared/auth.ts';
 import type { AuditType } from '../auth/audit.ts';
 import { disabling, roleChange } from '../auth/administration.ts';
 import { passwordResetLink } from '../auth/mailed-links.ts';
-import type { Account, AccountChange } from '../auth/store/auth-store.ts';
+import { isActiveAdmin, type Account, type AccountChange } from '../auth/store/auth-store.ts';
 import { fail, type ProtectedContext } from '../trpc.ts';
 
-type Changes = Omit<AccountChange, 'userId' | 'now' | 'session'>;
+type Changes = Omit<AccountChange, 'userId' | 'now' | 'session' | 'byAdmin'>;
 
 /**
- * Changes the account of somebody, unless the session of the admin has ended meanwhile.
+ * Changes the account of somebody, unless the session of the admin has ended meanwhile, or they are no longer one.
  * @param decide what to change of the account as it is: nothing, if undefined
  * @returns the ids of the sessions ended; undefined where nothing was to be changed
  * @throws TRPCError NOT_FOUND
@@ -24,11 +24,14 @@ async function change(ctx: ProtectedContext, userId: string, decide: (account: A
     const changes = decide(account);
     if (changes === undefined) return undefined;
     const now = services.clock();
-    const changed = await services.changeAccount({ userId, now, session: session.id, ...changes });
+    const changed = await services.changeAccount({ userId, now, session: session.id, byAdmin: true, ...changes });
     if (changed.kind === 'changed') return changed.endedSessions;
     if (changed.kind !== 'overtaken') return fail(ctx, { kind: 'failed', failure: { code: changed.kind } });
     const caller = await services.sessions.authenticate(ctx.accessToken ?? '');
     if (caller.kind === 'failed') return fail(ctx, caller);
+    const admin = await services.findAccount(ctx.user.id);
+    if (admin === undefined || !isActiveAdmin(admin))
+      return fail(ctx, { kind: 'failed', failure: { code: 'forbidden' } });
   }
 }
 

@@ -67,6 +67,8 @@ export interface AccountChange {
   link?: string;
   /** The id of the session that asks for it. Once that has ended, nothing changes. */
   session?: string;
+  /** Once the user of `session` is no admin, or is disabled, nothing changes. */
+  byAdmin?: boolean;
   /** What the change was decided on. Where the account differs by now, nothing changes. */
   expected?: Partial<Account>;
   set?: Partial<Omit<Account, 'id' | 'createdAt'>>;
@@ -86,7 +88,7 @@ export interface AccountChange {
 
 /**
  * `changed`: with the account as it is now, or last was, and the ids of the sessions ended. `overtaken`: the account does
- * not exist, or is not as expected, or the session has ended. `last_admin`: nobody would be left who can administer.
+ * not exist, or is not as expected, or the session has ended, or is not that of an admin. `last_admin`: nobody would be left who can administer.
  * Of several reasons to refuse it answers the first in the order `overtaken`, `last_admin`, `link_invalid`, `username_taken`,
  * `email_taken`.
  */
@@ -189,7 +191,8 @@ type UserField = 'id' | 'username' | 'email' | 'emailVerifiedAt' | 'role' | 'cre
 export const isAsExpected = (account: Account, expected: Partial<Account> = {}): boolean =>
   Object.entries(expected).every(([field, value]) => account[field as keyof Account] === value);
 
-const isActiveAdmin = ({ role, disabledAt }: Pick<Account, 'role' | 'disabledAt'>) =>
+/** Whether they count as one of those who can administer. */
+export const isActiveAdmin = ({ role, disabledAt }: Pick<Account, 'role' | 'disabledAt'>) =>
   role === 'admin' && disabledAt === null;
 
 /** Whether the change can make somebody stop being an active admin. */

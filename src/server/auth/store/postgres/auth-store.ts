@@ -226,10 +226,14 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
   async function apply(tx: Executor, change: AccountChange): Promise<AccountChanged> {
     const { userId, set = {} } = change;
     // Before the account, or two admins who demote each other would each lock one of them and wait for the other.
-    const admins = mayLoseAdmin(change) ? await lockAdmins(tx) : [];
+    const admins = mayLoseAdmin(change) || change.byAdmin ? await lockAdmins(tx) : [];
     const [account] = await tx.select().from(users).where(eq(users.id, userId)).for('update');
     if (account === undefined || !isAsExpected(account, change.expected)) return { kind: 'overtaken' };
-    if (change.session !== undefined && !(await lockIfLive(tx, change.session))) return { kind: 'overtaken' };
+    if (change.session !== undefined) {
+      const asking = await lockIfLive(tx, change.session);
+      if (asking === undefined) return { kind: 'overtaken' };
+      if (change.byAdmin && admins.every(({ id }) => id !== asking.userId)) return { kind: 'overtaken' };
+    }
     if (losesAdmin(account, change) && admins.every(({ id }) => id === userId)) return { kind: 'last_admin' };
     // Before the names, which the database checks when they are written: SQLite keeps the same order.
     const used = change.link === undefined || (await useLink(tx, change.link, userId, change.now));
@@ -249,10 +253,10 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
     return { kind: 'changed', account: { ...account, ...set }, endedSessions };
   }
 
-  /** Whoever ends the session meanwhile waits. @returns whether it is live */
-  async function lockIfLive(tx: Executor, id: string): Promise<boolean> {
+  /** Whoever ends the session meanwhile waits. @returns undefined unless it is live */
+  async function lockIfLive(tx: Executor, id: string): Promise<{ userId: string } | undefined> {
     const live = and(eq(sessions.id, id), isNull(sessions.endedAt));
-    return (await tx.select({ id: sessions.id }).from(sessions).where(live).for('share')).length > 0;
+    return (await tx.select({ userId: sessions.userId }).from(sessions).where(live).for('share'))[0];
   }
 
   /** Always in one order, so that of two admins who demote each other the second waits, and finds the first demoted. */

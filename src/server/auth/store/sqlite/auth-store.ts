@@ -5,6 +5,7 @@ import type { NewMail } from '../../../mail/mails.ts';
 import { decideCall, decideRefresh, type EndReason } from '../../sessions/rotation.ts';
 import {
   endedWithAccount,
+  isActiveAdmin,
   isAsExpected,
   losesAdmin,
   PURGED,
@@ -186,13 +187,19 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
       .run();
   }
 
+  function mayAsk(sessionId: string, byAdmin = false): boolean {
+    const session = sessionById.get({ id: sessionId });
+    if (session?.endedAt !== null) return false;
+    const user = byAdmin ? accountById(session.userId) : undefined;
+    return !byAdmin || (user !== undefined && isActiveAdmin(user));
+  }
+
   /** Runs in a transaction, of which nothing may be written before all the questions are answered. */
   function apply(change: AccountChange): AccountChanged {
     const { userId, set = {} } = change;
     const account = accountById(userId);
     if (account === undefined || !isAsExpected(account, change.expected)) return { kind: 'overtaken' };
-    if (change.session !== undefined && sessionById.get({ id: change.session })?.endedAt !== null)
-      return { kind: 'overtaken' };
+    if (change.session !== undefined && !mayAsk(change.session, change.byAdmin)) return { kind: 'overtaken' };
     const isOtherAdmin = and(eq(users.role, 'admin'), isNull(users.disabledAt), ne(users.id, userId));
     if (losesAdmin(account, change) && !exists(isOtherAdmin)) return { kind: 'last_admin' };
     const link = change.link === undefined ? undefined : usable(change.link, userId, change.now);

@@ -679,6 +679,37 @@ export function describeAuthStore(name: string, open: (onMail?: () => void) => P
         }
       });
 
+      it('that only an admin may ask for needs one who still is', async () => {
+        await store.createSession({ session: newSession({ id: 'of bert', userId: 'bert' }) }, bert());
+        await store.createAccount(anna({ id: 'carl', username: 'carl', email: 'carl@example.com', role: 'admin' }));
+        const ask = () => store.changeAccount(change({ session: 'of bert', byAdmin: true, endSessions: {} }));
+        const become = (set: Partial<Account>) => store.changeAccount({ userId: 'bert', now: START, set });
+        expect(await ask()).toEqual({ kind: 'overtaken' });
+        await become({ role: 'admin' });
+        expect(await ask()).toMatchObject({ kind: 'changed' });
+        await become({ disabledAt: START });
+        expect(await ask()).toEqual({ kind: 'overtaken' });
+      });
+
+      it('lets one of two admins through who demote each other at the same time', async () => {
+        const ids = ['left', 'right'];
+        for (const id of ids) {
+          await store.createAccount(anna({ id, username: id, email: `${id}@example.com`, role: 'admin' }));
+          await store.createSession({ session: newSession({ id, userId: id }) }, anna({ id }));
+        }
+        await store.createAccount(anna({ id: 'third', username: 'third', email: 'third@example.com', role: 'admin' }));
+        const demotions = ['right', 'left'].map((userId, i) =>
+          world.servers[i]!.changeAccount({
+            userId,
+            now: START,
+            session: ids[i]!,
+            byAdmin: true,
+            set: { role: 'user' },
+          }),
+        );
+        expect((await Promise.all(demotions)).map(({ kind }) => kind).toSorted()).toEqual(['changed', 'overtaken']);
+      });
+
       it('lets a person change the case of their own username', async () => {
         expect(await store.changeAccount(change({ set: { username: 'ANNA' } }))).toMatchObject({ kind: 'changed' });
       });
