@@ -12,9 +12,8 @@ import type { Account } from './store/auth-store.ts';
  */
 export async function mailRegistration(ctx: Context, account: Account): Promise<void> {
   const { req, services } = ctx;
-  const { throttle, links, findAccountByEmail, createLink, audit } = services;
+  const { links, findAccountByEmail, createLink, audit } = services;
   const { email } = account;
-  if ((await throttle.registrationMail(accountKey(email))) !== undefined) return;
   const owner = await findAccountByEmail(email);
   const { newLink, mails } = owner === undefined ? registrationLink(links, account) : alreadyRegistered(links, owner);
   await createLink(newLink, mails);
