@@ -3,7 +3,7 @@ import { fail, type Context } from '../trpc.ts';
 import { accountKey } from './limits/throttle.ts';
 import type { Link } from './links.ts';
 import { alreadyRegistered, registrationLink } from './mailed-links.ts';
-import type { Account } from './store/auth-store.ts';
+import { toUser, type Account } from './store/auth-store.ts';
 
 /**
  * Registering without telling whether there is an account with the email: its owner finds out by mail. The account does not
@@ -15,7 +15,8 @@ export async function mailRegistration(ctx: Context, account: Account): Promise<
   const { links, findAccountByEmail, createLink, audit } = services;
   const { email } = account;
   const owner = await findAccountByEmail(email);
-  const { newLink, mails } = owner === undefined ? registrationLink(links, account) : alreadyRegistered(links, owner);
+  const { newLink, mails } =
+    owner === undefined ? registrationLink(links, account) : alreadyRegistered(links, toUser(owner));
   await createLink(newLink, mails);
   await audit.record(req, { type: 'registration_requested', userId: owner?.id, detail: accountKey(email) });
 }
