@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { roles, type User } from './auth.ts';
+import { id, text } from './text.ts';
 
 /** A person as admins see them. Dates are ISO 8601 in UTC. */
 export interface Person extends User {
@@ -62,14 +63,10 @@ export const EVENTS_PER_PAGE = 50;
 export const EVENTS_PER_PAGE_MAX = 1000;
 
 const CURSOR_MAX_LENGTH = 1024;
-const ID_MAX_LENGTH = 64;
 const TYPE_MAX_LENGTH = 64;
 /** That of an email, which is the longest thing to look for. */
 const SEARCH_MAX_LENGTH = 254;
 
-/** PostgreSQL takes no text with a NUL in it. */
-const text = (maxLength: number) => z.string().check(z.maxLength(maxLength), z.regex(/^[^\0]*$/));
-const id = text(ID_MAX_LENGTH);
 const cursor = z.optional(text(CURSOR_MAX_LENGTH));
 const limit = (max: number) => z.optional(z.int().check(z.minimum(1), z.maximum(max)));
 const date = z.optional(z.iso.datetime({ error: 'Use a date like 2030-01-31T12:00:00Z.' }));

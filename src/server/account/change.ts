@@ -68,7 +68,7 @@ export async function changePassword(ctx: ProtectedContext, password: string): P
     set: prepared.set,
     endSessions: { except: session.id },
     revokeLinks: ['password-reset', 'email-change'],
-    mails: [newMail('password-changed', account, {})],
+    mails: [newMail('password-changed', toUser(account), {})],
   });
   await services.audit.record(req, { type: 'password_changed', userId: user.id, sessionId: session.id });
 }

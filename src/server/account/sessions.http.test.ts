@@ -145,12 +145,15 @@ describe('account.endSession', () => {
     expect((await client.query('auth.me')).failure).toEqual(ended);
   });
 
-  it.each([{}, { id: 7 }, { id: 'x'.repeat(65) }, { id: 'x', userId: 'y' }])('refuses %j', async (input) => {
-    await using world = await testWorld();
-    const client = world.client();
-    await client.register('ada');
-    expect((await client.mutate('account.endSession', input)).failure?.code).toBe('invalid_input');
-  });
+  it.each([{}, { id: 7 }, { id: 'x'.repeat(65) }, { id: 'x\0' }, { id: 'x', userId: 'y' }])(
+    'refuses %j',
+    async (input) => {
+      await using world = await testWorld();
+      const client = world.client();
+      await client.register('ada');
+      expect((await client.mutate('account.endSession', input)).failure?.code).toBe('invalid_input');
+    },
+  );
 });
 
 describe('account.endOtherSessions', () => {

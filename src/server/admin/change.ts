@@ -3,7 +3,7 @@ import type { Role } from '../../shared/auth.ts';
 import type { AuditType } from '../auth/audit.ts';
 import { disabling, roleChange } from '../auth/administration.ts';
 import { passwordResetLink } from '../auth/mailed-links.ts';
-import { isActiveAdmin, type Account, type AccountChange } from '../auth/store/auth-store.ts';
+import { isActiveAdmin, toUser, type Account, type AccountChange } from '../auth/store/auth-store.ts';
 import { fail, type ProtectedContext } from '../trpc.ts';
 
 type Changes = Omit<AccountChange, 'userId' | 'now' | 'session' | 'byAdmin'>;
@@ -72,7 +72,7 @@ export async function sendPasswordReset(ctx: ProtectedContext, userId: string): 
   await change(ctx, userId, (account) => {
     isDisabled = account.disabledAt !== null;
     if (isDisabled) return undefined;
-    return { expected: { email: account.email, disabledAt: null }, ...passwordResetLink(links, account) };
+    return { expected: { email: account.email, disabledAt: null }, ...passwordResetLink(links, toUser(account)) };
   });
   if (isDisabled) {
     const fields = { id: ['This account is disabled. Enable it first.'] };

@@ -1,6 +1,6 @@
 import type { Role } from '../../shared/auth.ts';
 import { newMail } from '../mail/mails.ts';
-import type { Account, AccountChange } from './store/auth-store.ts';
+import { toUser, type Account, type AccountChange } from './store/auth-store.ts';
 
 // What both the admin's procedures and the scripts of package.json change.
 
@@ -12,7 +12,7 @@ export function roleChange(account: Account, role: Role): Change | undefined {
   return {
     expected: { role: account.role },
     set: { role },
-    mails: [newMail('role-changed', account, { role })],
+    mails: [newMail('role-changed', toUser(account), { role })],
   };
 }
 

@@ -1,18 +1,19 @@
+import type { User } from '../../shared/auth.ts';
 import { newMail } from '../mail/mails.ts';
 import type { Links } from './links.ts';
 import type { Account, AccountChange } from './store/auth-store.ts';
 
 /** Without an address: not even a mistake sends anything. */
-const NOBODY = { id: null, username: '', email: '' };
+const NOBODY = { id: null, username: '', email: '', emailVerified: false };
 
-type Owner = Pick<Account, 'id' | 'username' | 'email'>;
+type Owner = Pick<User, 'id' | 'username' | 'email' | 'emailVerified'>;
 type MailedLink = Required<Pick<AccountChange, 'newLink' | 'mails'>>;
 
 /** A link that creates an account, and the mail that brings it to its email. */
 export function registrationLink(links: Links, account: Account): MailedLink {
   const { username, email, passwordHash } = account;
   const newLink = links.create('registration', null, { username, email, passwordHash });
-  return { newLink, mails: [newMail('verify-email', { id: null, username, email }, {}, newLink.id)] };
+  return { newLink, mails: [newMail('verify-email', { ...NOBODY, username, email }, {}, newLink.id)] };
 }
 
 /** The mail to somebody who has an account already. There is no link in it, but one is written, which takes as long. */

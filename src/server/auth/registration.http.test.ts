@@ -106,3 +106,31 @@ describe('registering where the settings hide which emails have accounts', () =>
     expect(await mails(world)).toEqual([]);
   });
 });
+
+describe('registering', () => {
+  it('mails an email only a few times, even where each account is deleted again', async () => {
+    await using world = await testWorld();
+    const { points } = LIMITS.registrationMail;
+    for (let count = 0; count < points; count++) {
+      const client = world.client();
+      await client.register('ada');
+      expect((await client.mutate('account.delete', { username: 'ada' })).status).toBe(200);
+    }
+    const refused = await register(world, ada);
+    expect([refused.status, refused.failure?.code, refused.setCookie]).toEqual([429, 'rate_limited', undefined]);
+    expect(await world.sql('select id from users')).toEqual([]);
+    await world.outbox.settled();
+    const sent = world.outbox.mails().length;
+    await register(world, ada);
+    await world.outbox.settled();
+    expect(world.outbox.mails()).toHaveLength(sent);
+    expect((await register(world, bob)).status).toBe(200);
+  });
+
+  it('does not count what creates no account', async () => {
+    await using world = await testWorld();
+    for (let count = 0; count <= LIMITS.registrationMail.points; count++)
+      expect((await register(world, { ...ada, password: 'password123' })).failure?.code).toBe('invalid_input');
+    expect((await register(world, ada)).status).toBe(200);
+  });
+});

@@ -3,7 +3,7 @@ import { fail, type Context } from '../trpc.ts';
 import { accountKey } from './limits/throttle.ts';
 import type { Link } from './links.ts';
 import { alreadyRegistered, registrationLink } from './mailed-links.ts';
-import type { Account } from './store/auth-store.ts';
+import { toUser, type Account } from './store/auth-store.ts';
 
 /**
  * Registering without telling whether there is an account with the email: its owner finds out by mail. The account does not
@@ -12,11 +12,11 @@ import type { Account } from './store/auth-store.ts';
  */
 export async function mailRegistration(ctx: Context, account: Account): Promise<void> {
   const { req, services } = ctx;
-  const { throttle, links, findAccountByEmail, createLink, audit } = services;
+  const { links, findAccountByEmail, createLink, audit } = services;
   const { email } = account;
-  if ((await throttle.registrationMail(accountKey(email))) !== undefined) return;
   const owner = await findAccountByEmail(email);
-  const { newLink, mails } = owner === undefined ? registrationLink(links, account) : alreadyRegistered(links, owner);
+  const { newLink, mails } =
+    owner === undefined ? registrationLink(links, account) : alreadyRegistered(links, toUser(owner));
   await createLink(newLink, mails);
   await audit.record(req, { type: 'registration_requested', userId: owner?.id, detail: accountKey(email) });
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { loginInput, reauthenticateInput, registerInput } from '../../shared/auth.ts';
 import { cookieProcedure, fail, protectedProcedure, router } from '../trpc.ts';
 import { clientNetwork } from './limits/client-network.ts';
+import { accountKey } from './limits/throttle.ts';
 import { mailRegistration } from './registration.ts';
 import { sessionEvents } from './sessions/events.ts';
 import type { Failed } from './sessions/sessions.ts';
@@ -18,8 +19,12 @@ export const authRouter = router({
     const { settings, throttle, accounts } = ctx.services;
     const network = clientNetwork(ctx.req);
     const proof = (await throttle.register(network)) ?? (await accounts.prepare(input, network));
-    if (settings.registrationRevealsEmail || proof.kind === 'failed') return signIn(ctx, proof);
-    await mailRegistration(ctx, proof.account);
+    if (proof.kind === 'failed') return signIn(ctx, proof);
+    // Even where accounts are deleted again: each sends mail to an email that may be that of a stranger.
+    const limited = await throttle.registrationMail(accountKey(input.email));
+    if (settings.registrationRevealsEmail) return signIn(ctx, limited ?? proof);
+    // Not told, or whoever has registered would be found out.
+    if (limited === undefined) await mailRegistration(ctx, proof.account);
     return null;
   }),
 

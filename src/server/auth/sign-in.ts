@@ -6,7 +6,7 @@ import type { Device, Failed, Issued } from './sessions/sessions.ts';
 import { newMail } from '../mail/mails.ts';
 import { describeDevice } from './device.ts';
 import { verificationLink } from './mailed-links.ts';
-import type { Account } from './store/auth-store.ts';
+import { toUser, type Account } from './store/auth-store.ts';
 
 /** The outcome of an attempt to prove an identity, with a password, an emailed link, a passkey… */
 export type Proof =
@@ -40,12 +40,10 @@ export async function signIn(ctx: Context, proof: Proof, remember = true): Promi
   const device = { userAgent: req.get('user-agent'), ip: clientAddress(req) };
   const options = { account, remember, device, replacing: refreshTokenOf(ctx) };
   const isNew = proof.kind === 'new-account';
-  const { newLink: link, mails } = verificationLink(links, account);
-  const issued = await sessions.start(
-    isNew
-      ? { ...options, isNew, link, mails }
-      : { ...options, isNew, mails: await newDeviceMails(ctx, account, device) },
-  );
+  const { newLink: link, mails } = isNew
+    ? verificationLink(links, toUser(account))
+    : { newLink: undefined, mails: await newDeviceMails(ctx, account, device) };
+  const issued = await sessions.start({ ...options, isNew, link, mails });
   if (issued.kind === 'failed') {
     // The account has been changed since the proof.
     if (!isNew) await recordFailure(account.id, accountKey(account.email));
@@ -65,7 +63,7 @@ async function newDeviceMails({ req, services }: Context, account: Account, { us
   const { settings, devices, throttle } = services;
   if (settings.mail === undefined || devices.idFor(req, account.email) !== undefined) return [];
   if ((await throttle.newDeviceMail(account.id)) !== undefined) return [];
-  return [newMail('new-device', account, { device: describeDevice(userAgent), ip: ip ?? 'unknown' })];
+  return [newMail('new-device', toUser(account), { device: describeDevice(userAgent), ip: ip ?? 'unknown' })];
 }
 
 /**

@@ -1,5 +1,6 @@
 import { clientNetwork } from '../auth/limits/client-network.ts';
 import { accountKey } from '../auth/limits/throttle.ts';
+import { toUser } from '../auth/store/auth-store.ts';
 import { newMail } from '../mail/mails.ts';
 import { fail, type Context, type ProtectedContext } from '../trpc.ts';
 
@@ -38,8 +39,8 @@ export async function requestEmailChange(ctx: ProtectedContext, email: string): 
   // With an owner, the same happens, so that nothing tells that there is one; but nobody ever gets this link.
   const mail =
     owner === undefined
-      ? newMail('confirm-email', { ...user, email }, {}, newLink.id)
-      : newMail('already-registered', owner, {});
+      ? newMail('confirm-email', { ...user, email, emailVerified: false }, {}, newLink.id)
+      : newMail('already-registered', toUser(owner), {});
   const { kind } = await changeAccount({
     userId: user.id,
     now: clock(),
@@ -70,6 +71,7 @@ export async function confirmEmailChange(ctx: Context, token: string): Promise<v
   if (link === undefined || account === undefined)
     return fail(ctx, { kind: 'failed', failure: { code: 'link_invalid' } });
   const { email, from } = link.data;
+  const old = { ...toUser(account), email: from };
   const now = clock();
   const { kind } = await changeAccount({
     userId: account.id,
@@ -78,7 +80,7 @@ export async function confirmEmailChange(ctx: Context, token: string): Promise<v
     expected: { email: from, disabledAt: null },
     set: { email, emailVerifiedAt: now },
     revokeLinks: ['password-reset', 'email-verification'],
-    mails: [newMail('email-changed', { ...account, email: from }, { newEmail: email })],
+    mails: [newMail('email-changed', old, { newEmail: old.emailVerified ? email : '' })],
   });
   if (kind !== 'changed') {
     const code = kind === 'email_taken' ? kind : 'link_invalid';

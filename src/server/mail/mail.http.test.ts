@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { newMail } from './mails.ts';
+import { mailedToken } from '../testing/mailed-links.ts';
 import { testWorld } from '../testing/world.ts';
 
 describe('Mail of a server', () => {
@@ -53,5 +54,46 @@ describe('Mail of a server', () => {
     await using world = await testWorld(settings);
     const response = await fetch(`${world.url}/login`);
     expect(/\bmail\b/.test(response.headers.get('server-timing') ?? '')).toBe(announced);
+  });
+});
+
+describe('Mail to an address that nobody has proved to be theirs', () => {
+  const email = 'stranger@example.com';
+  const password = 'a good password';
+  const SPAM = 'Spam at spam.example/1.0 Windows NT 10';
+
+  it('repeats nothing that whoever entered it could choose', async () => {
+    await using world = await testWorld();
+    const client = world.client();
+    await client.mutate('auth.register', { username: 'spam.example', email, password });
+    await client.mutate('auth.login', { email, password }, { headers: { 'user-agent': SPAM } });
+    await client.mutate('passwordReset.request', { email });
+    await client.mutate('account.changePassword', { password: 'another good password' });
+    await client.mutate('emailChange.request', { email: 'me@spam.example' });
+    await client.mutate('emailChange.confirm', {
+      token: await mailedToken(world, 'email-change', 'me@spam.example'),
+    });
+    const mails = world.outbox.mails().filter(({ to }) => to === email);
+    expect(mails.map(({ template }) => template)).toEqual([
+      'verify-email',
+      'new-device',
+      'reset-password',
+      'password-changed',
+      'email-changed',
+    ]);
+    for (const { text, html } of mails) expect(`${text}${html}`).not.toMatch(/spam/i);
+  });
+
+  it('greets its reader by name once it is verified', async () => {
+    await using world = await testWorld();
+    await world.client().register('ada');
+    const token = await mailedToken(world, 'email-verification', 'ada@example.com');
+    await world.client().mutate('emailVerification.confirm', { token });
+    await world.client().mutate('passwordReset.request', { email: 'ada@example.com' });
+    await world.outbox.settled();
+    expect(world.outbox.mails().at(-1)).toMatchObject({
+      template: 'reset-password',
+      text: expect.stringMatching(/^Hello ada,/),
+    });
   });
 });

@@ -6,6 +6,8 @@ export interface Recipient {
   id: string | null;
   username: string;
   email: string;
+  /** Whether somebody has proved that the address is theirs. */
+  emailVerified: boolean;
 }
 
 /** Every mail of the app, and what its text needs besides the username. To add one, add it here and in templates.ts. */
@@ -16,7 +18,7 @@ export interface MailData {
   'confirm-email': Nothing;
   /** With a link. */
   'reset-password': Nothing;
-  /** To the old address. */
+  /** To the old address. `newEmail` is empty where that was never verified. */
   'email-changed': { newEmail: string };
   'password-changed': Nothing;
   'role-changed': { role: Role };
@@ -50,9 +52,10 @@ export interface NewMail {
 /** @param recipient with the address to send it to, if not that of the account, as `email` */
 export function newMail<Name extends Template>(
   template: Name,
-  { id, username, email }: Recipient,
+  { id, username, email, emailVerified }: Recipient,
   data: MailData[Name],
   linkId?: string,
 ): NewMail {
-  return { userId: id, recipient: email, template, data: { ...data, username }, linkId };
+  // Anybody can register with the email of a stranger, who should not get mail from us with words of their choice.
+  return { userId: id, recipient: email, template, data: { ...data, username: emailVerified ? username : '' }, linkId };
 }

@@ -20,6 +20,7 @@ export interface Content {
 }
 
 interface Context<Name extends Template> {
+  /** `username` is empty in mail to an address that is not verified. */
   data: MailData[Name] & { username: string };
   /** When it happened, in words. */
   when: string;
@@ -56,7 +57,7 @@ const TEMPLATES: { [Name in Template]: (context: Context<Name>) => Content } = {
 
   'reset-password': ({ data, when, link }) => ({
     subject: 'Reset your password',
-    greeting: `Hello ${data.username},`,
+    greeting: greet(data),
     paragraphs: [
       `On ${when}, a new password was requested for your account on Latchkey. Choose one with the link below. You will then be logged out everywhere, and can log in with the new password.`,
     ],
@@ -67,9 +68,9 @@ const TEMPLATES: { [Name in Template]: (context: Context<Name>) => Content } = {
 
   'email-changed': ({ data, when }) => ({
     subject: 'Your email address was changed',
-    greeting: `Hello ${data.username},`,
+    greeting: greet(data),
     paragraphs: [
-      `On ${when}, the email address of your account on Latchkey was changed to ${data.newEmail}. Log in with the new address from now on. Mail about your account no longer goes to this one.`,
+      `On ${when}, the email address of your account on Latchkey was changed to ${data.newEmail || 'another one'}. Log in with the new address from now on. Mail about your account no longer goes to this one.`,
     ],
     unexpected:
       'If this was not you, somebody else has access to your account: contact the people who run Latchkey at once. Only they can give it back to you.',
@@ -77,7 +78,7 @@ const TEMPLATES: { [Name in Template]: (context: Context<Name>) => Content } = {
 
   'password-changed': ({ data, when, page }) => ({
     subject: 'Your password was changed',
-    greeting: `Hello ${data.username},`,
+    greeting: greet(data),
     paragraphs: [
       `On ${when}, the password of your account on Latchkey was changed. Every other browser that was logged in has been logged out.`,
       'If this was you, there is nothing to do.',
@@ -89,7 +90,7 @@ const TEMPLATES: { [Name in Template]: (context: Context<Name>) => Content } = {
 
   'role-changed': ({ data, when, page }) => ({
     subject: 'Your role was changed',
-    greeting: `Hello ${data.username},`,
+    greeting: greet(data),
     paragraphs: [
       data.role === 'admin'
         ? `On ${when}, you became an administrator of Latchkey: you can now see and manage the accounts of other people.`
@@ -101,7 +102,7 @@ const TEMPLATES: { [Name in Template]: (context: Context<Name>) => Content } = {
 
   'account-deleted': ({ data, when }) => ({
     subject: 'Your account was deleted',
-    greeting: `Hello ${data.username},`,
+    greeting: greet(data),
     paragraphs: [
       `On ${when}, your account on Latchkey was deleted. You have been logged out everywhere, and can no longer log in. This is the last mail about it.`,
     ],
@@ -110,7 +111,7 @@ const TEMPLATES: { [Name in Template]: (context: Context<Name>) => Content } = {
 
   'session-reused': ({ data, when, page }) => ({
     subject: 'We logged you out to protect your account',
-    greeting: `Hello ${data.username},`,
+    greeting: greet(data),
     paragraphs: [
       `On ${when}, one of your logins was used by two browsers. That should not happen, and can mean that somebody has copied it, so we ended it for both.`,
       'You can log in again. Your other browsers stay logged in.',
@@ -123,7 +124,7 @@ const TEMPLATES: { [Name in Template]: (context: Context<Name>) => Content } = {
 
   'new-device': ({ data, when, page }) => ({
     subject: 'New login to your account',
-    greeting: `Hello ${data.username},`,
+    greeting: greet(data),
     paragraphs: [
       `On ${when}, somebody logged in to your account on Latchkey with a browser that had not been used for it before.`,
       'If this was you, there is nothing to do.',
@@ -136,7 +137,7 @@ const TEMPLATES: { [Name in Template]: (context: Context<Name>) => Content } = {
 
   'already-registered': ({ data, when, page }) => ({
     subject: 'You already have an account',
-    greeting: `Hello ${data.username},`,
+    greeting: greet(data),
     paragraphs: [
       `On ${when}, somebody tried to register on Latchkey with this email address. There already is an account for it: yours. Nothing has changed.`,
       `If this was you, log in instead. If you have forgotten your password, you can choose a new one at ${page('/forgot-password')}`,
@@ -161,6 +162,8 @@ export function describeMail(
   const lines = Object.fromEntries(Object.entries(data).map(([name, value]) => [name, toLine(value)]));
   return describe({ data: lines as never, when: inWords(createdAt), link, page: (path) => `${appUrl}${path}` });
 }
+
+const greet = ({ username }: { username: string }) => (username === '' ? 'Hello,' : `Hello ${username},`);
 
 function mailedLink(label: string, link: MailedLink | undefined): NonNullable<Content['action']> {
   if (link === undefined) throw new Error('This mail needs a link');

@@ -1,6 +1,7 @@
 import { clientNetwork } from '../auth/limits/client-network.ts';
 import { accountKey } from '../auth/limits/throttle.ts';
 import { passwordResetLink } from '../auth/mailed-links.ts';
+import { toUser } from '../auth/store/auth-store.ts';
 import { newMail } from '../mail/mails.ts';
 import { fail, type Context } from '../trpc.ts';
 
@@ -28,7 +29,7 @@ export async function requestPasswordReset(ctx: Context, email: string): Promise
   if (byAccount !== undefined) return;
   const account = await findAccountByEmail(email);
   const owner = account?.disabledAt === null ? account : undefined;
-  const { newLink, mails } = passwordResetLink(links, owner);
+  const { newLink, mails } = passwordResetLink(links, owner && toUser(owner));
   // The same work for anybody, and so is the audit: the time must not tell whether there is an account. See bench/parts/resets.ts.
   await createLink(newLink, mails);
   await audit.record(req, { type: 'password_reset_requested', userId: account?.id, detail: accountKey(email) });
@@ -60,7 +61,7 @@ export async function completePasswordReset(ctx: Context, token: string, passwor
     set: { ...prepared.set, emailVerifiedAt: account.emailVerifiedAt ?? now },
     endSessions: {},
     revokeLinks: ['email-change', 'email-verification'],
-    mails: [newMail('password-changed', account, {})],
+    mails: [newMail('password-changed', { ...toUser(account), emailVerified: true }, {})],
   });
   if (kind !== 'changed') return fail(ctx, { kind: 'failed', failure: { code: 'link_invalid' } });
   await throttle.forgetFailures(account.email);
