@@ -24,6 +24,13 @@ describe('an event in words', () => {
     expect(say('password_reset_requested', { by: 'Grace' })).toBe('Grace sent Ada a link to reset the password.');
   });
 
+  it('does not call the right password wrong', () => {
+    expect(say('sign_in_failed')).toBe('A login as Ada failed: email or password was wrong.');
+    expect(say('sign_in_failed', { detail: 'account_disabled' })).toBe(
+      'A login as Ada was refused: the account is disabled.',
+    );
+  });
+
   it.each([
     ['1', 'Ada ended another session.'],
     ['2', 'Ada ended 2 other sessions.'],

@@ -31,7 +31,12 @@ const kinds: Record<AuditType, Kind> = {
   signed_in: { label: 'Logged in', sentence: ({ who }) => <>{who} logged in.</> },
   sign_in_failed: {
     label: 'Login failed',
-    sentence: ({ who }) => <>A login as {who} failed: email or password was wrong.</>,
+    sentence: ({ who, detail }) =>
+      detail === 'account_disabled' ? (
+        <>A login as {who} was refused: the account is disabled.</>
+      ) : (
+        <>A login as {who} failed: email or password was wrong.</>
+      ),
   },
   reauthenticated: { label: 'Password confirmed', sentence: ({ who }) => <>{who} confirmed who they are.</> },
   reauthentication_failed: {
