@@ -20,7 +20,7 @@ describe('an event in words', () => {
       'Grace changed the role of Ada: user → admin.',
     );
     expect(say('role_changed')).toBe('whoever runs this server changed the role of Ada.');
-    expect(say('password_reset_requested')).toBe('Ada asked for a link to reset a password.');
+    expect(say('password_reset_requested')).toBe('Somebody asked for a link to reset the password of Ada.');
     expect(say('password_reset_requested', { by: 'Grace' })).toBe('Grace sent Ada a link to reset the password.');
   });
 

@@ -73,7 +73,7 @@ const kinds: Record<AuditType, Kind> = {
     label: 'Password reset asked for',
     sentence: ({ who, by }) =>
       by === undefined ? (
-        <>{who} asked for a link to reset a password.</>
+        <>Somebody asked for a link to reset the password of {who}.</>
       ) : (
         <>
           {by} sent {who} a link to reset the password.
