@@ -179,6 +179,8 @@ describe('changing the email', () => {
     await phone.getByRole('status').getByText('Your email has been changed.').waitFor();
     // The session goes on, and shows the new one.
     await page.getByText(NEW_EMAIL, { exact: true }).waitFor();
+    // It has been opened.
+    expect(await page.getByText('We have sent a link').count()).toBe(0);
     await page.getByText('Verified', { exact: true }).waitFor();
     await mail.mailTo(ada.email, /email/i);
 

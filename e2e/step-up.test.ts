@@ -74,7 +74,7 @@ describe('a change that needs a recent proof of who is there', () => {
       expect(await focused.getAttribute('autocomplete')).toBe('current-password');
       await cancel();
       await dialog.waitFor({ state: 'hidden' });
-      await page.getByRole('alert').getByText('Please confirm that it is you.').waitFor();
+      await page.getByRole('alert').getByText('This needs your password.').waitFor();
       expect(await focused.textContent()).toBe('Download your data');
     }
     expect(browser.calls('auth.reauthenticate')).toBe(0);

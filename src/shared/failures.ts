@@ -53,7 +53,7 @@ export const failures = {
     trpcCode: 'FORBIDDEN',
     message: 'This account has been disabled. Please contact whoever runs this site.',
   }),
-  reauthentication_required: define({ trpcCode: 'FORBIDDEN', message: 'Please confirm that it is you.' }),
+  reauthentication_required: define({ trpcCode: 'FORBIDDEN', message: 'This needs your password. Please try again.' }),
   forbidden: define({ trpcCode: 'FORBIDDEN', message: 'You are not allowed to do this.' }),
   last_admin: define({
     trpcCode: 'CONFLICT',

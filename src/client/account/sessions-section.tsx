@@ -67,7 +67,8 @@ export function SessionsSection() {
           ))}
         </List>
       )}
-      <div className="flex flex-wrap items-center gap-x-5 gap-y-3">
+      {/* Takes no room while there is nothing in it. */}
+      <div className="-mt-5 flex flex-wrap items-center gap-x-5 *:not-empty:mt-5">
         {list.data?.some(({ current }) => !current) && (
           <Button kind="quiet" busy={endOthers.isPending} onClick={() => endOthers.mutate()}>
             Log out other sessions

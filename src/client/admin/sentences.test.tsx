@@ -20,8 +20,15 @@ describe('an event in words', () => {
       'Grace changed the role of Ada: user → admin.',
     );
     expect(say('role_changed')).toBe('whoever runs this server changed the role of Ada.');
-    expect(say('password_reset_requested')).toBe('Ada asked for a link to reset a password.');
+    expect(say('password_reset_requested')).toBe('Somebody asked for a link to reset the password of Ada.');
     expect(say('password_reset_requested', { by: 'Grace' })).toBe('Grace sent Ada a link to reset the password.');
+  });
+
+  it('does not call the right password wrong', () => {
+    expect(say('sign_in_failed')).toBe('A login as Ada failed: email or password was wrong.');
+    expect(say('sign_in_failed', { detail: 'account_disabled' })).toBe(
+      'A login as Ada was refused: the account is disabled.',
+    );
   });
 
   it.each([

@@ -31,7 +31,12 @@ const kinds: Record<AuditType, Kind> = {
   signed_in: { label: 'Logged in', sentence: ({ who }) => <>{who} logged in.</> },
   sign_in_failed: {
     label: 'Login failed',
-    sentence: ({ who }) => <>A login as {who} failed: email or password was wrong.</>,
+    sentence: ({ who, detail }) =>
+      detail === 'account_disabled' ? (
+        <>A login as {who} was refused: the account is disabled.</>
+      ) : (
+        <>A login as {who} failed: email or password was wrong.</>
+      ),
   },
   reauthenticated: { label: 'Password confirmed', sentence: ({ who }) => <>{who} confirmed who they are.</> },
   reauthentication_failed: {
@@ -68,7 +73,7 @@ const kinds: Record<AuditType, Kind> = {
     label: 'Password reset asked for',
     sentence: ({ who, by }) =>
       by === undefined ? (
-        <>{who} asked for a link to reset a password.</>
+        <>Somebody asked for a link to reset the password of {who}.</>
       ) : (
         <>
           {by} sent {who} a link to reset the password.

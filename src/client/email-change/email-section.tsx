@@ -35,7 +35,7 @@ export function EmailSection({ user, resend }: EmailSectionProps) {
         </>
       )}
       {sendsMail ? (
-        <ChangeEmail />
+        <ChangeEmail email={user.email} />
       ) : (
         <p className="text-muted">This site sends no mail, so another email could not be confirmed.</p>
       )}
@@ -45,7 +45,7 @@ export function EmailSection({ user, resend }: EmailSectionProps) {
 
 const resolver = zodResolver(emailChangeInput);
 
-function ChangeEmail() {
+function ChangeEmail({ email }: { email: string }) {
   const [sentTo, setSentTo] = useState<string>();
   const form = useForm({ resolver, defaultValues: { email: '' } });
   const { errors, isSubmitting } = form.formState;
@@ -67,7 +67,12 @@ function ChangeEmail() {
       problem={errors.root?.message}
       action="Change email"
       kind="quiet"
-      outcome={sentTo === undefined ? '' : `We have sent a link to ${sentTo}. Your email changes once you open it.`}
+      // Once that is the email, it has changed.
+      outcome={
+        sentTo === undefined || sentTo === email
+          ? ''
+          : `We have sent a link to ${sentTo}. Your email changes once you open it.`
+      }
     >
       <Field
         label="New email"

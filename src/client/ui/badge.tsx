@@ -12,7 +12,9 @@ const tones = {
 
 export function Badge({ tone, children }: BadgeProps) {
   return (
-    <span className={`inline-block rounded-full border px-2.5 py-0.5 text-sm font-medium ${tones[tone]}`}>
+    <span
+      className={`inline-block rounded-full whitespace-nowrap border px-2.5 py-0.5 text-sm font-medium ${tones[tone]}`}
+    >
       {children}
     </span>
   );

@@ -3,7 +3,7 @@ import type { ComponentProps, MouseEvent } from 'react';
 interface ButtonProps extends Omit<ComponentProps<'button'>, 'disabled' | 'className'> {
   kind?: 'main' | 'quiet' | 'danger';
   busy?: boolean;
-  /** Has no effect for now: the label says why. */
+  /** Has no effect for now. Say why beside it, or in the label. */
   unavailable?: boolean;
 }
 
@@ -25,13 +25,14 @@ export function Button({
   children,
   ...rest
 }: ButtonProps) {
+  const cursor = busy ? 'cursor-progress' : unavailable ? 'cursor-not-allowed' : 'cursor-pointer';
   return (
     <button
       {...rest}
       type={type}
       aria-disabled={busy || unavailable}
       onClick={busy || unavailable ? ignore : onClick}
-      className={`relative min-h-11 cursor-pointer rounded-lg border px-5 py-2 font-semibold transition-colors aria-disabled:cursor-progress ${kinds[kind]}`}
+      className={`relative min-h-11 rounded-lg border px-5 py-2 font-semibold transition-colors ${cursor} ${kinds[kind]}`}
     >
       <span className={busy ? 'opacity-30' : unavailable ? 'text-muted' : ''}>{children}</span>
       {busy && (

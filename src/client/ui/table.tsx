@@ -1,4 +1,4 @@
-/* oxlint-disable jsx-a11y/no-interactive-element-to-noninteractive-role -- these are their own roles, see below */
+/* oxlint-disable jsx-a11y/no-redundant-roles, jsx-a11y/no-interactive-element-to-noninteractive-role -- see below; `oxlint --fix` would remove them */
 import { Children, type ReactNode } from 'react';
 
 interface TableProps {
@@ -15,14 +15,14 @@ interface TableProps {
  */
 export function Table({ caption, columns, children }: TableProps) {
   return (
-    <table className="block w-full md:table">
+    <table role="table" className="block w-full md:table">
       <caption className="sr-only">{caption}</caption>
-      <thead className="sr-only md:not-sr-only md:table-header-group">
-        <tr className="md:table-row">
+      <thead role="rowgroup" className="sr-only md:not-sr-only md:table-header-group">
+        <tr role="row" className="md:table-row">
           {columns.map((column) => (
             <th
               key={column}
-
+              role="columnheader"
               scope="col"
               className="border-b border-line pr-5 pb-2 text-left text-sm font-medium text-muted last:pr-0"
             >
@@ -31,7 +31,9 @@ export function Table({ caption, columns, children }: TableProps) {
           ))}
         </tr>
       </thead>
-      <tbody className="block md:table-row-group">{children}</tbody>
+      <tbody role="rowgroup" className="block md:table-row-group">
+        {children}
+      </tbody>
     </table>
   );
 }
@@ -45,8 +47,12 @@ interface RowProps {
 export function Row({ columns, children }: RowProps) {
   const [heading, ...cells] = Children.toArray(children);
   return (
-    <tr className="block border-b border-line py-3 md:table-row md:py-0">
-      <th scope="row" className="block text-left font-medium wrap-anywhere md:table-cell md:py-2 md:pr-5">
+    <tr role="row" className="block border-b border-line py-3 md:table-row md:py-0">
+      <th
+        role="rowheader"
+        scope="row"
+        className="block text-left font-medium wrap-anywhere md:table-cell md:py-2 md:pr-5"
+      >
         {heading}
       </th>
       {cells.map((cell, index) => {
@@ -54,7 +60,7 @@ export function Row({ columns, children }: RowProps) {
         return (
           <td
             key={column}
-
+            role="cell"
             className="grid grid-cols-[5rem_minmax(0,1fr)] gap-x-3 py-0.5 wrap-anywhere md:table-cell md:py-2 md:pr-5 md:last:pr-0"
           >
             {/* The header is out of sight on a phone, but screen readers still read it. */}
