@@ -37,7 +37,7 @@ async function run(settings: Settings): Promise<void> {
       'The database is in memory and will be lost when the server stops. To keep it, set DATABASE_URL to a file.',
     );
   if (settings.mail === undefined)
-    log.warn('MAIL_URL is not set: email verification, password reset and notifications are off');
+    log.info('MAIL_URL is not set: email verification, password reset and notifications are off');
   const services = opened.use(await createServices(settings, log));
   const server = createHttpServer();
   const page = settings.production ? builtPage() : await developmentPage(server);

@@ -34,6 +34,8 @@ export async function mailedToken(world: World, purpose: LinkPurpose, to: string
 
 /** Everything that the database contains, as one text. */
 export async function dump(world: World): Promise<string> {
+  // Delivering changes the outbox.
+  await world.outbox.settled();
   const tables = ['users', 'sessions', 'links', 'outbox', 'rate_limits', 'audit_events'];
   const rows = await Promise.all(tables.map((table) => world.sql(`select * from ${table}`)));
   return JSON.stringify(rows);
