@@ -287,7 +287,7 @@ describe('starting', () => {
     const lines = server.output().split('\n');
     const notices = lines.filter((line) => line.includes('MAIL_URL is not set'));
     expect(notices).toHaveLength(times);
-    for (const line of notices) expect(JSON.parse(line)).toMatchObject({ level: 40 });
+    for (const line of notices) expect(JSON.parse(line)).toMatchObject({ level: 30 });
   });
 
   it('explains itself on an older Node before loading anything else', async () => {
