@@ -230,7 +230,7 @@ describe('proving who one is', () => {
     const question = page.getByRole('dialog', { name: 'Is it you?' });
     await question.getByRole('button', { name: 'Cancel' }).click();
     const asking = page.getByRole('dialog', { name: 'Disable the account' });
-    await asking.getByRole('alert').getByText('Please confirm that it is you.').waitFor();
+    await asking.getByRole('alert').getByText('This needs your password.').waitFor();
     await asking.getByRole('button', { name: 'Cancel' }).click();
     await page.getByRole('button', { name: 'Disable account' }).waitFor();
     expect(await server.query('select * from users where disabled_at is not null')).toEqual([]);

@@ -19,7 +19,10 @@ interface EmailSectionProps {
 
 export function EmailSection({ user, resend }: EmailSectionProps) {
   return (
-    <Section heading="Email" intro="You log in with it, and we write to it when something about your account changes.">
+    <Section
+      heading="Email"
+      intro={`You log in with it${sendsMail ? ', and we write to it when something about your account changes' : ''}.`}
+    >
       <p className="flex flex-wrap items-center gap-x-3 gap-y-1">
         <span className="font-medium wrap-anywhere">{user.email}</span>
         {user.emailVerified ? (
