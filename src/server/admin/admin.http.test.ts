@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import type { AuditPage, PeoplePage, PersonDetails } from '../../shared/admin.ts';
 import { openStream } from '../testing/two-servers.ts';
@@ -244,6 +245,33 @@ describe('what an admin changes', () => {
       ada.client.mutate(path, { id: grace.id, ...input }),
     ]);
     expect(await world.sql("select id from users where role = 'admin' and disabled_at is null")).toHaveLength(1);
+  });
+});
+
+describe('docs/operations.md', () => {
+  it('has SQL that answers who somebody is, what happened, and who did it', async () => {
+    const text = await readFile(new URL('../../../docs/operations.md', import.meta.url), 'utf8');
+    const [, section = ''] = text.split('\n### Who is this, what happened, end it\n');
+    const [, block = ''] = /```sql\n(.*?)```/s.exec(section) ?? [];
+    const statements = block
+      .replaceAll(/^--.*$/gm, '')
+      .split(';')
+      .filter((statement) => statement.trim() !== '');
+    await using world = await testWorld();
+    const { client } = await admin(world);
+    const { user } = await world.client().register('ada');
+    await client.mutate('admin.setRole', { id: user.id, role: 'admin' });
+    const answers = [];
+    for (const statement of statements) answers.push(await world.sql(statement));
+    expect(answers).toMatchObject([
+      [{ id: user.id, username: 'ada', role: 'admin', disabled_at: null }],
+      [
+        { type: 'role_changed', detail: 'user → admin', actor: 'grace' },
+        { type: 'registered', actor: null },
+      ],
+      [{ created_at: world.clock.now }],
+      [{ type: 'role_changed', user_id: user.id }],
+    ]);
   });
 });
 
