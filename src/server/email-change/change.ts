@@ -1,5 +1,6 @@
 import { clientNetwork } from '../auth/limits/client-network.ts';
 import { accountKey } from '../auth/limits/throttle.ts';
+import { requireMail } from '../auth/mailed-links.ts';
 import { toUser } from '../auth/store/auth-store.ts';
 import { newMail } from '../mail/mails.ts';
 import { fail, type Context, type ProtectedContext } from '../trpc.ts';
@@ -16,11 +17,12 @@ export const EMAIL_CHANGE_LIMITS = {
 /**
  * Mails a link to the new email, which changes nothing until it is used there. It replaces the one before.
  * @throws FailureError if it is the email of the caller, or of somebody else where the settings allow to say so, or after too
- *   many requests by the caller, from their network, or for this email
+ *   many requests by the caller, from their network, or for this email, or where no mail is sent
  */
 export async function requestEmailChange(ctx: ProtectedContext, email: string): Promise<void> {
   const { req, services, user, session } = ctx;
   const { limiter, links, settings, findAccountByEmail, changeAccount, sessions, clock, audit } = services;
+  await requireMail(ctx);
   if (email === user.email) {
     const fields = { email: ['This is your email already.'] };
     return fail(ctx, { kind: 'failed', failure: { code: 'invalid_input', fields } });
