@@ -1,6 +1,7 @@
 import { clientNetwork } from '../auth/limits/client-network.ts';
 import { accountKey } from '../auth/limits/throttle.ts';
 import { requireMail } from '../auth/mailed-links.ts';
+import { changeOwnAccount } from '../auth/own-account.ts';
 import { toUser } from '../auth/store/auth-store.ts';
 import { newMail } from '../mail/mails.ts';
 import { fail, type Context, type ProtectedContext } from '../trpc.ts';
@@ -21,7 +22,7 @@ export const EMAIL_CHANGE_LIMITS = {
  */
 export async function requestEmailChange(ctx: ProtectedContext, email: string): Promise<void> {
   const { req, services, user, session } = ctx;
-  const { limiter, links, settings, findAccountByEmail, changeAccount, sessions, clock, audit } = services;
+  const { limiter, links, settings, findAccountByEmail, audit } = services;
   await requireMail(ctx);
   if (email === user.email) {
     const fields = { email: ['This is your email already.'] };
@@ -43,20 +44,7 @@ export async function requestEmailChange(ctx: ProtectedContext, email: string): 
     owner === undefined
       ? newMail('confirm-email', { ...user, email, emailVerified: false }, {}, newLink.id)
       : newMail('already-registered', toUser(owner), {});
-  const { kind } = await changeAccount({
-    userId: user.id,
-    now: clock(),
-    session: session.id,
-    expected: { email: user.email },
-    newLink,
-    mails: [mail],
-  });
-  if (kind !== 'changed') {
-    // The session has ended, or the email has been changed by an earlier link: the person is to look at what happened.
-    const caller = await sessions.authenticate(ctx.accessToken ?? '');
-    if (caller.kind === 'failed') return fail(ctx, caller);
-    return fail(ctx, { kind: 'failed', failure: { code: 'reauthentication_required' } });
-  }
+  await changeOwnAccount(ctx, { expected: { email: user.email }, newLink, mails: [mail] });
   const event = { userId: user.id, sessionId: session.id, detail: accountKey(email) };
   await audit.record(req, { type: 'email_change_requested', ...event });
 }
