@@ -1,6 +1,7 @@
 import type { User } from '../../shared/auth.ts';
+import { changeOwnAccount } from '../auth/own-account.ts';
 import { clientNetwork } from '../auth/limits/client-network.ts';
-import { toUser, type Account, type AccountChange } from '../auth/store/auth-store.ts';
+import { toUser, type Account } from '../auth/store/auth-store.ts';
 import { newMail } from '../mail/mails.ts';
 import { fail, type ProtectedContext } from '../trpc.ts';
 
@@ -19,23 +20,6 @@ export async function limit(ctx: ProtectedContext, name: keyof typeof ACCOUNT_LI
   if (limited !== undefined) await fail(ctx, limited);
 }
 
-/**
- * Changes the account of the caller, unless their session has ended meanwhile.
- * @returns the account as it is now, or last was
- * @throws FailureError if it cannot be changed
- */
-async function change(ctx: ProtectedContext, changes: Omit<AccountChange, 'userId' | 'now' | 'session'>) {
-  const { services, user, session } = ctx;
-  const now = services.clock();
-  const changed = await services.changeAccount({ userId: user.id, now, session: session.id, ...changes });
-  if (changed.kind === 'changed') return changed.account;
-  if (changed.kind !== 'overtaken') return fail(ctx, { kind: 'failed', failure: { code: changed.kind } });
-  // Another call was faster. Either it has ended this session, or the person is to look at what it did, and try again.
-  const caller = await services.sessions.authenticate(ctx.accessToken ?? '');
-  if (caller.kind === 'failed') return fail(ctx, caller);
-  return fail(ctx, { kind: 'failed', failure: { code: 'reauthentication_required' } });
-}
-
 /** @throws FailureError if the account has been deleted since the call was authenticated */
 async function accountOf(ctx: ProtectedContext): Promise<Account> {
   const account = await ctx.services.findAccount(ctx.user.id);
@@ -50,7 +34,7 @@ export async function changeUsername(ctx: ProtectedContext, username: string): P
   const { req, services, user, session } = ctx;
   if (username === user.username) return user;
   await limit(ctx, 'changeUsername');
-  const changed = await change(ctx, { set: { username } });
+  const changed = await changeOwnAccount(ctx, { set: { username } });
   const detail = `${user.username} → ${username}`;
   await services.audit.record(req, { type: 'username_changed', userId: user.id, sessionId: session.id, detail });
   return toUser(changed);
@@ -63,7 +47,7 @@ export async function changePassword(ctx: ProtectedContext, password: string): P
   const account = await accountOf(ctx);
   const prepared = await services.accounts.preparePassword(password, account, clientNetwork(req));
   if (prepared.kind === 'failed') return fail(ctx, prepared);
-  await change(ctx, {
+  await changeOwnAccount(ctx, {
     expected: { passwordChangedAt: account.passwordChangedAt },
     set: prepared.set,
     endSessions: { except: session.id },
@@ -80,7 +64,7 @@ export async function deleteAccount(ctx: ProtectedContext, username: string): Pr
     const fields = { username: [`Enter your username exactly as shown: ${user.username}`] };
     return fail(ctx, { kind: 'failed', failure: { code: 'invalid_input', fields } });
   }
-  await change(ctx, {
+  await changeOwnAccount(ctx, {
     delete: true,
     mails: [newMail('account-deleted', user, {})],
   });

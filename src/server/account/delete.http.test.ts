@@ -58,8 +58,7 @@ describe('account.delete', () => {
     await addWaitingMail(world, { userId: user.id, template: 'password-changed', recipient: email });
     expect((await world.outbox.next(email)).template).toBe('verify-email');
     await client.mutate('account.delete', { username: 'ada' });
-    const goodbye = await world.outbox.next(email);
-    expect([goodbye.template, goodbye.text.includes('ada')]).toEqual(['account-deleted', true]);
+    expect((await world.outbox.next(email)).template).toBe('account-deleted');
     expect(await world.sql('select * from links')).toEqual([]);
     await world.outbox.settled();
     // It may be the only sign of a theft.

@@ -2,7 +2,7 @@ import { TRPCError } from '@trpc/server';
 import type { Role } from '../../shared/auth.ts';
 import type { AuditType } from '../auth/audit.ts';
 import { disabling, roleChange } from '../auth/administration.ts';
-import { passwordResetLink } from '../auth/mailed-links.ts';
+import { passwordResetLink, requireMail } from '../auth/mailed-links.ts';
 import { isActiveAdmin, toUser, type Account, type AccountChange } from '../auth/store/auth-store.ts';
 import { fail, type ProtectedContext } from '../trpc.ts';
 
@@ -66,8 +66,8 @@ export async function setDisabled(ctx: ProtectedContext, userId: string, disable
 
 /** Mails the same link as if the person had asked for it. @throws FailureError where it would be of no use */
 export async function sendPasswordReset(ctx: ProtectedContext, userId: string): Promise<void> {
-  const { settings, links } = ctx.services;
-  if (settings.mail === undefined) return fail(ctx, { kind: 'failed', failure: { code: 'mail_not_configured' } });
+  const { links } = ctx.services;
+  await requireMail(ctx);
   let isDisabled = false;
   await change(ctx, userId, (account) => {
     isDisabled = account.disabledAt !== null;

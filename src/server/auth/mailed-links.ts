@@ -1,5 +1,6 @@
 import type { User } from '../../shared/auth.ts';
 import { newMail } from '../mail/mails.ts';
+import { fail, type Context } from '../trpc.ts';
 import type { Links } from './links.ts';
 import type { Account, AccountChange } from './store/auth-store.ts';
 
@@ -8,6 +9,12 @@ const NOBODY = { id: null, username: '', email: '', emailVerified: false };
 
 type Owner = Pick<User, 'id' | 'username' | 'email' | 'emailVerified'>;
 type MailedLink = Required<Pick<AccountChange, 'newLink' | 'mails'>>;
+
+/** Call it before a mail is promised. @throws FailureError where none is sent */
+export async function requireMail(ctx: Context): Promise<void> {
+  if (ctx.services.settings.mail === undefined)
+    await fail(ctx, { kind: 'failed', failure: { code: 'mail_not_configured' } });
+}
 
 /** A link that creates an account, and the mail that brings it to its email. */
 export function registrationLink(links: Links, account: Account): MailedLink {

@@ -1,5 +1,7 @@
 import { clientNetwork } from '../auth/limits/client-network.ts';
 import { accountKey } from '../auth/limits/throttle.ts';
+import { requireMail } from '../auth/mailed-links.ts';
+import { changeOwnAccount } from '../auth/own-account.ts';
 import { toUser } from '../auth/store/auth-store.ts';
 import { newMail } from '../mail/mails.ts';
 import { fail, type Context, type ProtectedContext } from '../trpc.ts';
@@ -16,11 +18,12 @@ export const EMAIL_CHANGE_LIMITS = {
 /**
  * Mails a link to the new email, which changes nothing until it is used there. It replaces the one before.
  * @throws FailureError if it is the email of the caller, or of somebody else where the settings allow to say so, or after too
- *   many requests by the caller, from their network, or for this email
+ *   many requests by the caller, from their network, or for this email, or where no mail is sent
  */
 export async function requestEmailChange(ctx: ProtectedContext, email: string): Promise<void> {
   const { req, services, user, session } = ctx;
-  const { limiter, links, settings, findAccountByEmail, changeAccount, sessions, clock, audit } = services;
+  const { limiter, links, settings, findAccountByEmail, audit } = services;
+  await requireMail(ctx);
   if (email === user.email) {
     const fields = { email: ['This is your email already.'] };
     return fail(ctx, { kind: 'failed', failure: { code: 'invalid_input', fields } });
@@ -41,20 +44,7 @@ export async function requestEmailChange(ctx: ProtectedContext, email: string): 
     owner === undefined
       ? newMail('confirm-email', { ...user, email, emailVerified: false }, {}, newLink.id)
       : newMail('already-registered', toUser(owner), {});
-  const { kind } = await changeAccount({
-    userId: user.id,
-    now: clock(),
-    session: session.id,
-    expected: { email: user.email },
-    newLink,
-    mails: [mail],
-  });
-  if (kind !== 'changed') {
-    // The session has ended, or the email has been changed by an earlier link: the person is to look at what happened.
-    const caller = await sessions.authenticate(ctx.accessToken ?? '');
-    if (caller.kind === 'failed') return fail(ctx, caller);
-    return fail(ctx, { kind: 'failed', failure: { code: 'reauthentication_required' } });
-  }
+  await changeOwnAccount(ctx, { expected: { email: user.email }, newLink, mails: [mail] });
   const event = { userId: user.id, sessionId: session.id, detail: accountKey(email) };
   await audit.record(req, { type: 'email_change_requested', ...event });
 }

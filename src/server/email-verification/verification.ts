@@ -1,5 +1,5 @@
 import { clientNetwork } from '../auth/limits/client-network.ts';
-import { verificationLink } from '../auth/mailed-links.ts';
+import { requireMail, verificationLink } from '../auth/mailed-links.ts';
 import { completeRegistration } from '../auth/registration.ts';
 import { fail, type Context, type ProtectedContext } from '../trpc.ts';
 
@@ -13,11 +13,12 @@ export const VERIFICATION_LIMITS = {
 
 /**
  * Mails the caller a link that verifies their email. It replaces the one before. Nothing is sent if the email is verified.
- * @throws FailureError if the caller, or their network, has asked too often
+ * @throws FailureError if the caller, or their network, has asked too often, or where no mail is sent
  */
 export async function sendVerification(ctx: ProtectedContext): Promise<void> {
   const { req, services, user } = ctx;
   const { limiter, links, changeAccount, clock } = services;
+  await requireMail(ctx);
   if (user.emailVerified) return;
   const { verificationByAddress, verificationByAccount } = VERIFICATION_LIMITS;
   const limited =

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { newMail } from './mails.ts';
-import { mailedToken } from '../testing/mailed-links.ts';
+import { dump, mailedToken } from '../testing/mailed-links.ts';
 import { testWorld } from '../testing/world.ts';
 
 describe('Mail of a server', () => {
@@ -45,6 +45,21 @@ describe('Mail of a server', () => {
     await world.client().register('ada');
     expect(world.services.mail).toBeUndefined();
     expect(await world.sql('select id from outbox')).toEqual([]);
+  });
+
+  it.each([
+    ['passwordReset.request', { email: 'ada@example.com' }],
+    ['emailVerification.send', undefined],
+    ['emailChange.request', { email: 'ada@example.org' }],
+  ])('is not promised by %s where mail is off', async (path, input) => {
+    await using world = await testWorld({ mail: undefined, appUrl: undefined });
+    const client = world.client();
+    await client.register('ada');
+    // The first call writes to the session.
+    await client.query('auth.me');
+    const rows = await dump(world);
+    expect((await client.mutate(path, input)).failure).toEqual({ code: 'mail_not_configured' });
+    expect(await dump(world)).toBe(rows);
   });
 
   it.each([

@@ -14,7 +14,7 @@ export interface Message {
 
 /**
  * `refused`: the recipient's address is, for good. `failed`: another attempt may succeed, with this mail or with another.
- * `reason` is for the operator, and names no recipient.
+ * `reason` is for the operator: it names no recipient, and has no token of a link.
  */
 export type Sent = { kind: 'sent' } | { kind: 'refused' | 'failed'; reason: string };
 

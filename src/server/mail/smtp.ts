@@ -98,6 +98,7 @@ function failure(error: unknown, to: string): Sent {
   const reason = (response ?? `${code ?? error.name}: ${message}`).replaceAll(/\s+/g, ' ');
   // 5.7.x is about us, the sender: to be put right, and no reason to give up on anybody (RFC 3463, section 3.8).
   const isFinal = command === 'RCPT TO' && responseCode >= 500 && !/^\d+[ -]5\.7\./.test(response ?? '');
-  // Servers like to repeat the address, and the log keeps none.
-  return { kind: isFinal ? 'refused' : 'failed', reason: reason.replaceAll(to, 'the recipient') };
+  // Servers like to repeat the address, and a link that they block. The log and the audit keep neither.
+  const kept = reason.replaceAll(to, 'the recipient').replaceAll(/#token=\S*/g, '#token=…');
+  return { kind: isFinal ? 'refused' : 'failed', reason: kept };
 }

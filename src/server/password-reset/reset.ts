@@ -1,6 +1,6 @@
 import { clientNetwork } from '../auth/limits/client-network.ts';
 import { accountKey } from '../auth/limits/throttle.ts';
-import { passwordResetLink } from '../auth/mailed-links.ts';
+import { passwordResetLink, requireMail } from '../auth/mailed-links.ts';
 import { toUser } from '../auth/store/auth-store.ts';
 import { newMail } from '../mail/mails.ts';
 import { fail, type Context } from '../trpc.ts';
@@ -16,11 +16,12 @@ export const RESET_LIMITS = {
 
 /**
  * Mails a link to the owner of the email, if there is one. It replaces the one before.
- * @throws FailureError after too many requests from the network
+ * @throws FailureError after too many requests from the network, or where no mail is sent
  */
 export async function requestPasswordReset(ctx: Context, email: string): Promise<void> {
   const { req, services } = ctx;
   const { limiter, links, findAccountByEmail, createLink, audit } = services;
+  await requireMail(ctx);
   const byAddress = await limiter('resetByAddress', RESET_LIMITS.resetByAddress)(clientNetwork(req));
   if (byAddress !== undefined) return fail(ctx, byAddress);
   // Not told, so that nobody can find out whether others have asked. The last link sent works longer than this limit lasts, so
