@@ -15,7 +15,8 @@ export interface Limit {
 /** docs/security.md explains each. Limits by address must leave room for an office behind one address. */
 export const LIMITS = {
   register: { points: 120, durationSeconds: HOUR },
-  registrationMail: { points: 5, durationSeconds: HOUR },
+  /** Attempts that race for one email count, too. */
+  registrationMail: { points: 20, durationSeconds: HOUR },
   loginByAddress: { points: 100, durationSeconds: 15 * MINUTE },
   loginByAccount: { points: 10, durationSeconds: DAY },
   backoff: { firstSeconds: 30, maxSeconds: HOUR },
