@@ -9,6 +9,7 @@ import { growth } from './parts/growth.ts';
 import { guesses } from './parts/guesses.ts';
 import { logins } from './parts/logins.ts';
 import { memory } from './parts/memory.ts';
+import { people } from './parts/people.ts';
 import { postgres } from './parts/postgres.ts';
 import { reads } from './parts/reads.ts';
 import { refresh } from './parts/refresh.ts';
@@ -26,6 +27,7 @@ const parts: Record<string, Part> = {
   refresh,
   growth,
   postgres,
+  people,
   logins,
   guesses,
   resets,

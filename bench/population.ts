@@ -59,6 +59,8 @@ export interface Population extends AsyncDisposable {
   settings: Record<string, string>;
   /** Undoes every rotation, so that all refresh tokens can be used again. The server may be running. */
   rewind(): Promise<void>;
+  /** Executes statements that both databases understand. */
+  run(statements: string[]): Promise<unknown>;
 }
 
 interface Options {
@@ -88,6 +90,7 @@ export async function population(
     folder,
     sessions: rows as SeededSession[],
     settings: place.settings,
+    run: place.run,
     async rewind() {
       const set = 'generation = 1, confirmed = true, previous_issued_at = NULL, issued_at = previous_issued_at';
       await place.run([`UPDATE sessions SET ${set} WHERE generation > 1`]);
@@ -146,7 +149,8 @@ async function postgresPlace(server: string) {
   };
 }
 
-export const emailOf = (number: number): string => `person${number}@example.com`;
+export const usernameOf = (number: number): string => `person${number}`;
+export const emailOf = (number: number): string => `${usernameOf(number)}@example.com`;
 
 /** The refresh token issued with the session. One issued a minute later would count as a second holder. */
 export const refreshTokenOf = ({ id, userId, issuedAt }: SeededSession): string =>
