@@ -29,9 +29,9 @@ export function postgresPeople({ db }: Pick<PostgresDatabase, 'db'>): PeopleStor
       .from(users)
       .where(
         and(
-          gte(key, sql`${prefix}`),
+          // One lower bound: of two, SQLite seeks by the first and filters by the second, through everybody before the page.
+          after === undefined || after < prefix ? gte(key, sql`${prefix}`) : gt(key, sql`${after}`),
           lt(key, sql`${beyond(prefix)}`),
-          after === undefined ? undefined : gt(key, sql`${after}`),
         ),
       )
       .orderBy(asc(key))
