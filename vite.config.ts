@@ -24,6 +24,8 @@ export default defineConfig({
   test: {
     root: folder('.'),
     execArgv: ['--import', folder('./src/server/db/drizzle-hook.js')],
+    // By default one core would be left idle, which is half of a small machine.
+    maxWorkers: '100%',
     projects: [
       {
         extends: true,
@@ -67,7 +69,6 @@ export default defineConfig({
       {
         extends: true,
         root: folder('.'),
-        // One browser at a time, as several would compete for the cores of a small machine.
         test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
@@ -75,7 +76,6 @@ export default defineConfig({
           globalSetup: ['e2e/support/global-setup.ts', 'src/server/testing/postgres.global-setup.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
         },
       },
       {
@@ -99,7 +99,6 @@ export default defineConfig({
           globalSetup: ['e2e/support/global-setup.ts', 'src/server/testing/postgres.global-setup.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
         },
       },
     ],

@@ -26,7 +26,7 @@ describe('RequireRole', () => {
 
   it('tells other members that they may not', () => {
     const page = shown({ status: 'signed-in', user: { role: 'user' } });
-    expect(page).toContain('Not allowed');
+    expect(page).toContain('You are not allowed to see this page');
     expect(page).not.toContain('Admins only');
   });
 
