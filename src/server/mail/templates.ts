@@ -42,7 +42,7 @@ const TEMPLATES: { [Name in Template]: (context: Context<Name>) => Content } = {
     ],
     action: mailedLink('Confirm email address', link),
     unexpected:
-      'If this was not you, you can ignore this mail. Without your confirmation, the address stays unconfirmed.',
+      'If this was not you, do not confirm: somebody else has chosen the password of that account. You can ignore this mail.',
   }),
 
   'confirm-email': ({ when, link }) => ({
