@@ -1,18 +1,12 @@
 import * as z from 'zod/mini';
 import { newPassword, PASSWORD_MIN_LENGTH, username } from './auth.ts';
+import type { SessionSummary } from './sessions.ts';
 import { id } from './text.ts';
 
-/** A session as its owner sees it. Dates are ISO 8601 in UTC. */
-export interface SessionSummary {
-  /** Not secret: each browser knows that of its own session, and it opens nothing. */
-  id: string;
+/** A session as its owner sees it. */
+export interface OwnSession extends SessionSummary {
   /** Whether this is the session that asks. */
   current: boolean;
-  /** In words: `Firefox on Windows`. */
-  device: string;
-  ip: string | null;
-  createdAt: string;
-  lastSeenAt: string;
 }
 
 export const endSessionInput = z.strictObject({ id });

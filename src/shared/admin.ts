@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { roles, type User } from './auth.ts';
+import type { SessionSummary } from './sessions.ts';
 import { id, text } from './text.ts';
 
 /** A person as admins see them. Dates are ISO 8601 in UTC. */
@@ -13,16 +14,6 @@ export interface Person extends User {
 export interface PeoplePage {
   people: Person[];
   nextCursor: string | null;
-}
-
-/** A session that can still be used. */
-export interface PersonSession {
-  id: string;
-  /** In words: `Firefox on Windows`. */
-  device: string;
-  ip: string | null;
-  createdAt: string;
-  lastSeenAt: string;
 }
 
 /** What happened to somebody, or to nobody we know. The names are those of today, and null where the account is gone. */
@@ -50,8 +41,8 @@ export interface AuditPage {
 
 export interface PersonDetails {
   person: Person & { emailVerifiedAt: string | null; passwordChangedAt: string; disabledAt: string | null };
-  /** Newest use first. */
-  sessions: PersonSession[];
+  /** Those that can still be used, newest use first. */
+  sessions: SessionSummary[];
   /** The first page of their audit; `admin.audit` has the others. */
   audit: AuditPage;
 }

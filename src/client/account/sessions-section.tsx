@@ -1,6 +1,7 @@
 import { useId, useRef, useState } from 'react';
-import type { SessionSummary } from '../../shared/account.ts';
+import type { OwnSession } from '../../shared/account.ts';
 import { trpc } from '../api/client.ts';
+import { SessionFacts } from '../auth/session-facts.tsx';
 import { Badge } from '../ui/badge.tsx';
 import { Button } from '../ui/button.tsx';
 import { errorMessage } from '../ui/error-message.ts';
@@ -8,7 +9,6 @@ import { List, ListItem } from '../ui/list.tsx';
 import { Loading } from '../ui/loading.tsx';
 import { Notice } from '../ui/notice.tsx';
 import { Section } from '../ui/section.tsx';
-import { When } from '../ui/when.tsx';
 
 export function SessionsSection() {
   const { sessions } = trpc.useUtils().account;
@@ -84,9 +84,9 @@ export function SessionsSection() {
 
 const isNotFound = (error: { data?: { code?: string } | null } | null) => error?.data?.code === 'NOT_FOUND';
 
-function SessionItem({ session, busy, onEnd }: { session: SessionSummary; busy: boolean; onEnd: () => void }) {
+function SessionItem({ session, busy, onEnd }: { session: OwnSession; busy: boolean; onEnd: () => void }) {
   const id = useId();
-  const { device, current, ip, createdAt, lastSeenAt } = session;
+  const { device, current } = session;
   return (
     <ListItem
       action={
@@ -103,19 +103,7 @@ function SessionItem({ session, busy, onEnd }: { session: SessionSummary; busy: 
         </span>
         {current && <Badge tone="calm">This browser</Badge>}
       </p>
-      <p className="mt-1 text-sm text-muted">
-        {ip === null ? 'Unknown network' : `Network ${ip}`} ·{' '}
-        {current ? (
-          'in use now'
-        ) : (
-          <>
-            last seen <When of={lastSeenAt} as="ago" />
-          </>
-        )}
-      </p>
-      <p className="text-sm text-muted">
-        Logged in on <When of={createdAt} as="moment" />
-      </p>
+      <SessionFacts session={session} inUse={current} />
     </ListItem>
   );
 }

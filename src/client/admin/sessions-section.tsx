@@ -1,15 +1,16 @@
-import type { Person, PersonSession } from '../../shared/admin.ts';
+import type { Person } from '../../shared/admin.ts';
+import type { SessionSummary } from '../../shared/sessions.ts';
 import { trpcClient } from '../api/client.ts';
+import { SessionFacts } from '../auth/session-facts.tsx';
 import { useSession } from '../auth/use-session.ts';
 import { List, ListItem } from '../ui/list.tsx';
 import { Section } from '../ui/section.tsx';
-import { When } from '../ui/when.tsx';
 import { Action } from './action.tsx';
 
 interface SessionsSectionProps {
   person: Person;
   /** The live ones. */
-  sessions: readonly PersonSession[];
+  sessions: readonly SessionSummary[];
 }
 
 export function SessionsSection({ person: { id, username }, sessions }: SessionsSectionProps) {
@@ -22,7 +23,10 @@ export function SessionsSection({ person: { id, username }, sessions }: Sessions
       ) : (
         <List>
           {sessions.map((session) => (
-            <SessionItem key={session.id} session={session} />
+            <ListItem key={session.id}>
+              <p className="font-medium">{session.device}</p>
+              <SessionFacts session={session} />
+            </ListItem>
           ))}
         </List>
       )}
@@ -45,19 +49,5 @@ export function SessionsSection({ person: { id, username }, sessions }: Sessions
         </Action>
       </div>
     </Section>
-  );
-}
-
-function SessionItem({ session: { device, ip, createdAt, lastSeenAt } }: { session: PersonSession }) {
-  return (
-    <ListItem>
-      <p className="font-medium">{device}</p>
-      <p className="mt-1 text-sm text-muted">
-        {ip === null ? 'Unknown network' : `Network ${ip}`} · last seen <When of={lastSeenAt} as="ago" />
-      </p>
-      <p className="text-sm text-muted">
-        Logged in on <When of={createdAt} as="moment" />
-      </p>
-    </ListItem>
   );
 }

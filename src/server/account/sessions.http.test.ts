@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { SessionSummary } from '../../shared/account.ts';
+import type { OwnSession } from '../../shared/account.ts';
 import { openStream } from '../testing/two-servers.ts';
 import { testWorld, type TestClient, type World } from '../testing/world.ts';
 
@@ -20,7 +20,7 @@ async function logIn(world: World, userAgent = FIREFOX, name = 'ada', remember =
   return client;
 }
 
-const list = async (client: TestClient) => (await client.query('account.sessions')).data as SessionSummary[];
+const list = async (client: TestClient) => (await client.query('account.sessions')).data as OwnSession[];
 const idOf = async (client: TestClient) => (await list(client)).find(({ current }) => current)?.id;
 const ended = { code: 'session_ended', reason: 'revoked' };
 

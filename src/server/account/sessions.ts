@@ -1,18 +1,11 @@
-import type { SessionSummary } from '../../shared/account.ts';
-import { describeDevice } from '../auth/device.ts';
+import type { OwnSession } from '../../shared/account.ts';
+import { summarize } from '../auth/sessions/summary.ts';
 import type { ProtectedContext } from '../trpc.ts';
 
 /** The sessions of the caller that can still be used, newest use first. */
-export async function listSessions({ services, user, session }: ProtectedContext): Promise<SessionSummary[]> {
+export async function listSessions({ services, user, session }: ProtectedContext): Promise<OwnSession[]> {
   const rows = await services.sessions.live(user.id);
-  return rows.map(({ id, userAgent, ip, createdAt, lastSeenAt }) => ({
-    id,
-    current: id === session.id,
-    device: describeDevice(userAgent),
-    ip,
-    createdAt: new Date(createdAt).toISOString(),
-    lastSeenAt: new Date(lastSeenAt).toISOString(),
-  }));
+  return rows.map((row) => Object.assign(summarize(row), { current: row.id === session.id }));
 }
 
 /**

@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import { EVENTS_PER_PAGE, type AuditEntry, type AuditInput, type AuditPage } from '../../shared/admin.ts';
 import type { NamedAuditRow } from '../auth/audit.ts';
 import { describeDevice } from '../auth/device.ts';
+import { iso } from '../auth/iso.ts';
 import type { Context } from '../trpc.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 
@@ -10,7 +11,7 @@ const positionSchema = z.strictObject({ at: z.int(), id: z.int() });
 
 const toEntry = ({ userAgent, at, ...row }: NamedAuditRow): AuditEntry => ({
   ...row,
-  at: new Date(at).toISOString(),
+  at: iso(at),
   device: userAgent === null ? null : describeDevice(userAgent),
 });
 

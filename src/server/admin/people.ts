@@ -7,15 +7,13 @@ import {
   type Person,
   type PersonDetails,
 } from '../../shared/admin.ts';
-import { describeDevice } from '../auth/device.ts';
+import { iso, isoOrNull } from '../auth/iso.ts';
+import { summarize } from '../auth/sessions/summary.ts';
 import { toUser } from '../auth/store/auth-store.ts';
 import type { PersonRow } from '../auth/store/people.ts';
 import type { Context } from '../trpc.ts';
 import { auditPage } from './audit.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
-
-const iso = (time: number) => new Date(time).toISOString();
-const isoOrNull = (time: number | null) => (time === null ? null : iso(time));
 
 /** Usernames and emails have no other characters. */
 const ASCII = /^[\x20-\x7e]*$/;
@@ -89,13 +87,7 @@ export async function readPerson(ctx: Context, id: string): Promise<PersonDetail
       passwordChangedAt: iso(passwordChangedAt),
       disabledAt: isoOrNull(disabledAt),
     },
-    sessions: (await sessions.live(id)).map((session) => ({
-      id: session.id,
-      device: describeDevice(session.userAgent),
-      ip: session.ip,
-      createdAt: iso(session.createdAt),
-      lastSeenAt: iso(session.lastSeenAt),
-    })),
+    sessions: (await sessions.live(id)).map(summarize),
     audit: await auditPage(ctx, { userId: id }),
   };
 }

@@ -1,12 +1,10 @@
 import type { AuditRow } from './audit.ts';
+import { iso, isoOrNull } from './iso.ts';
 import type { AuthStore } from './store/auth-store.ts';
 import type { AuditStore } from './store/open.ts';
 
 /** Small, so that reading many never delays other requests noticeably. */
 const EVENTS_PER_READ = 500;
-
-const iso = (time: number) => new Date(time).toISOString();
-const isoOrNull = (time: number | null) => (time === null ? null : iso(time));
 
 /**
  * What the kernel keeps about a person, chosen field by field: no hash of a password, and nothing that opens anything. Dates are

@@ -4,6 +4,7 @@ import type { SessionEndReason } from '../../../shared/failures.ts';
 import { newMail, type NewMail } from '../../mail/mails.ts';
 import type { OutboxRow } from '../../mail/outbox-store.ts';
 import { describeDevice } from '../device.ts';
+import { iso } from '../iso.ts';
 import type { AccessClaims, EndReason, Policy, RefreshClaims, SessionRow } from '../sessions/rotation.ts';
 
 /** An account as stored. Times in milliseconds since the epoch. */
@@ -181,7 +182,7 @@ export function toUser(account: Pick<Account, UserField>): User {
     email,
     emailVerified: emailVerifiedAt !== null,
     role,
-    createdAt: new Date(createdAt).toISOString(),
+    createdAt: iso(createdAt),
   };
 }
 type UserField = 'id' | 'username' | 'email' | 'emailVerifiedAt' | 'role' | 'createdAt';
