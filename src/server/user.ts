@@ -15,7 +15,10 @@ import { StartupError } from './startup-error.ts';
 interface Action {
   decide(account: Account): Omit<AccountChange, 'userId' | 'now'> | undefined;
   event(account: Account): Pick<AuditEvent, 'type' | 'detail'>;
-  done: string;
+  /** What is so afterwards, or already was. */
+  state: string;
+  /** What else has happened. */
+  effect?: string;
 }
 
 const USAGE = {
@@ -45,13 +48,14 @@ function readArguments(): { email: string; action: Action } {
 const roleAction = (role: Role): Action => ({
   decide: (account) => roleChange(account, role),
   event: (account) => ({ type: 'role_changed', detail: `${account.role} → ${role}, ${BY_SCRIPT}` }),
-  done: `has the role ${role}`,
+  state: `has the role ${role}`,
 });
 
 const disablingAction = (disabled: boolean): Action => ({
   decide: (account) => disabling(account, disabled, Date.now()),
   event: () => ({ type: disabled ? 'disabled' : 'enabled', detail: BY_SCRIPT }),
-  done: disabled ? 'is disabled, and every session has ended' : 'is enabled',
+  state: disabled ? 'is disabled' : 'is enabled',
+  ...(disabled && { effect: ', and every session has ended' }),
 });
 
 // npm run user:role -- ada@example.com admin; user:disable and user:enable -- ada@example.com
@@ -74,7 +78,7 @@ await runScript(async () => {
     const account = await store.findAccountByEmail(email);
     if (account === undefined) throw new StartupError(`There is no account with the email ${email}.`);
     const changes = action.decide(account);
-    if (changes === undefined) return [`${email} ${action.done} already. Nothing was changed.`];
+    if (changes === undefined) return [`${email} ${action.state} already. Nothing was changed.`];
     const now = Date.now();
     const { kind } = await store.changeAccount({ userId: account.id, now, ...changes });
     if (kind === 'overtaken') continue;
@@ -84,6 +88,6 @@ await runScript(async () => {
       ...action.event(account),
     });
     await Promise.all(told);
-    return [`${email} ${action.done}.`];
+    return [`${email} ${action.state}${action.effect ?? ''}.`];
   }
 });
