@@ -25,7 +25,7 @@ async function measureOn(database: string, postgres?: string): Promise<Row[]> {
   for (const size of [SMALL, LARGE]) {
     const created = opened.use(await population(size, 'x', { postgres, sample: 1 }));
     const [admin] = created.sessions;
-    if (admin === undefined) throw new Error('There is nobody to make an admin.');
+    if (admin === undefined) throw new Error('There is no account to make an admin.');
     await created.run([`UPDATE users SET role = 'admin' WHERE id = '${admin.userId}'`]);
     const { port } = opened.use(await startProduct({ core: cores?.server, ...created }));
     const read = (procedure: string, input: object) => () =>

@@ -130,7 +130,7 @@ export async function createServices(
     auditPage: auditStore.page,
 
     /**
-     * Deletes expired sessions, audit events and counters.
+     * Deletes expired sessions, links, audit events and counters.
      * @returns the number of rows deleted: none where another server is at it
      */
     async purge(): Promise<number> {

@@ -1,4 +1,4 @@
-/* oxlint-disable jsx-a11y/no-redundant-roles, jsx-a11y/no-interactive-element-to-noninteractive-role -- see below; `oxlint --fix` would remove them */
+/* oxlint-disable jsx-a11y/no-redundant-roles, jsx-a11y/no-interactive-element-to-noninteractive-role -- the roles are needed, as Table says, and `oxlint --fix` would remove them */
 import { Children, type ReactNode } from 'react';
 
 interface TableProps {

@@ -78,7 +78,7 @@ export function createLinks(options: { store: AuthStore; tokens: Tokens; clock: 
      * @throws Error for a purpose that does not exist
      */
     path({ id, purpose, userId, createdAt, expiresAt }: LinkRow): string {
-      if (!(purpose in PURPOSES)) throw new Error(`There are no links for ${purpose}`);
+      if (!Object.hasOwn(PURPOSES, purpose)) throw new Error(`There are no links for ${purpose}`);
       const token = tokens.signLink({
         sub: subjectOf({ id, userId }),
         jti: id,

@@ -1,11 +1,11 @@
 import type { Grant } from '../../shared/auth.ts';
+import { newMail } from '../mail/mails.ts';
 import { fail, type Context } from '../trpc.ts';
+import { describeDevice } from './device.ts';
 import { clientAddress } from './limits/client-network.ts';
 import { accountKey } from './limits/throttle.ts';
-import type { Device, Failed, Issued } from './sessions/sessions.ts';
-import { newMail } from '../mail/mails.ts';
-import { describeDevice } from './device.ts';
 import { verificationLink } from './mailed-links.ts';
+import type { Device, Failed, Issued } from './sessions/sessions.ts';
 import { toUser, type Account } from './store/auth-store.ts';
 
 /** The outcome of an attempt to prove an identity, with a password, an emailed link, a passkey… */

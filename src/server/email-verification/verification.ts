@@ -31,7 +31,8 @@ export async function sendVerification(ctx: ProtectedContext): Promise<void> {
 }
 
 /**
- * Uses up a link, which may also be that of a registration, whose account it creates. It verifies the email that it was sent to, so it is void once the account has another.
+ * Uses up a link, which may also be that of a registration, whose account it creates. It verifies the email that it was sent
+ * to, so it is void once the account has another.
  * @throws FailureError if the link is invalid, or the username of the new account has been taken since
  */
 export async function verifyEmail(ctx: Context, token: string): Promise<void> {

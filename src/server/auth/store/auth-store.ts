@@ -89,7 +89,8 @@ export interface AccountChange {
 
 /**
  * `changed`: with the account as it is now, or last was, and the ids of the sessions ended. `overtaken`: the account does
- * not exist, or is not as expected, or the session has ended, or is not that of an admin. `last_admin`: nobody would be left who can administer.
+ * not exist, or is not as expected, or the session has ended, or is not that of an admin. `last_admin`: no active admin would
+ * be left.
  * Of several reasons to refuse it answers the first in the order `overtaken`, `last_admin`, `link_invalid`, `username_taken`,
  * `email_taken`.
  */
@@ -187,7 +188,7 @@ export function toUser(account: Pick<Account, UserField>): User {
 }
 type UserField = 'id' | 'username' | 'email' | 'emailVerifiedAt' | 'role' | 'createdAt';
 
-/** What the stores share: the rules of a change, applied inside their step. */
+// What the stores share: the rules of a change, applied inside their step.
 
 export const isAsExpected = (account: Account, expected: Partial<Account> = {}): boolean =>
   Object.entries(expected).every(([field, value]) => account[field as keyof Account] === value);

@@ -29,7 +29,7 @@ export function postgresPeople({ db }: Pick<PostgresDatabase, 'db'>): PeopleStor
       .from(users)
       .where(
         and(
-          // One lower bound: of two, SQLite seeks by the first and filters by the second, through everybody before the page.
+          // One lower bound, for the reason given in ../sqlite/people.ts.
           after === undefined || after < prefix ? gte(key, sql`${prefix}`) : gt(key, sql`${after}`),
           lt(key, sql`${beyond(prefix)}`),
         ),

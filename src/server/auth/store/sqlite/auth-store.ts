@@ -146,7 +146,7 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
     db.select({ id: users.id }).from(users).where(condition).get() !== undefined;
 
   /** @param except a user who may have them */
-  function taken(username: string | undefined, email: string | undefined, except = '') {
+  function taken(username: string | undefined, email: string | undefined, except = NOBODY) {
     const byUsername = username && eq(sql`lower(${users.username})`, username.toLowerCase());
     if (byUsername && exists(and(byUsername, ne(users.id, except)))) return 'username_taken';
     return email && exists(and(eq(users.email, email), ne(users.id, except))) ? 'email_taken' : undefined;
