@@ -2,18 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { openAdmin } from './support/admin.ts';
 import { createAccount } from './support/api.ts';
-import { change } from './support/database.ts';
 import { ada, grace } from './support/people.ts';
 import { startProduct, type RunningServer } from './support/server.ts';
 import { visitor } from './support/visitor.ts';
 
 /** Events a minute apart, the last of them at `last`. */
 const addEvents = (server: RunningServer, count: number, last: Date) =>
-  change(
-    server,
-    `with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < ${count})
-     insert into audit_events (at, type, detail) select ${last.getTime()} - (${count} - n) * 60000, 'limited', '' || n from numbers`,
-  );
+  server.query(`with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < ${count})
+     insert into audit_events (at, type, detail) select ${last.getTime()} - (${count} - n) * 60000, 'limited', '' || n from numbers`);
 
 describe('the audit', () => {
   it('is filtered by person, type and time, and the filter is in the address', async () => {

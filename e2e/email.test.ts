@@ -2,7 +2,6 @@ import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { openAccount } from './support/account.ts';
 import { createAccount } from './support/api.ts';
-import { change } from './support/database.ts';
 import { linkIn, mailServer } from './support/mail.ts';
 import { ada, fillIn, grace, logOut, register, seesDashboardOf, seesLogin, sendLogin } from './support/people.ts';
 import { startProduct } from './support/server.ts';
@@ -223,7 +222,7 @@ describe('changing the email', () => {
     await page.getByLabel('New email').fill(NEW_EMAIL);
     await page.getByRole('button', { name: 'Change email' }).click();
     const link = linkIn(await mail.mailTo(NEW_EMAIL, /Confirm/));
-    await change(server, 'update users set email = $1', 'other@example.com');
+    await server.query('update users set email = $1', 'other@example.com');
     await page.goto(link);
     await page.getByRole('button', { name: 'Change email' }).click();
     await page.getByRole('alert').getByText('This link has expired').waitFor();

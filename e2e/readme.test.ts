@@ -8,7 +8,6 @@ import manifest from '../package.json' with { type: 'json' };
 import { createDatabase, execute } from '../src/server/testing/postgres.ts';
 import { lookAway } from './support/attention.ts';
 import { call, createAccount } from './support/api.ts';
-import { change } from './support/database.ts';
 import { ada, register } from './support/people.ts';
 import { buildClient, copyOfTheProject, PROJECT, runPackage } from './support/project.ts';
 import { startDevelopment, startProduct } from './support/server.ts';
@@ -82,7 +81,7 @@ describe('the README example', () => {
     expect(await exported.json()).toMatchObject({
       result: { data: { account: { username: ada.username }, features: { notes: [{ text: 'milk' }] } } },
     });
-    await change(server, 'update sessions set authenticated_at = 0');
+    await server.query('update sessions set authenticated_at = 0');
     const refused = await call(server, 'notes.deleteAll', { headers });
     expect([refused.status, await refused.text()]).toEqual([403, expect.stringContaining('reauthentication_required')]);
     const { password } = ada;

@@ -1,6 +1,5 @@
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
-import { change } from './support/database.ts';
 import { ada, register, seesDashboardOf } from './support/people.ts';
 import { startProduct } from './support/server.ts';
 import { visitor } from './support/visitor.ts';
@@ -71,7 +70,7 @@ describe('injected script', () => {
     const before = await elements();
     for (const text of texts) {
       // No form accepts it, but an import or a person with access to the database could write it.
-      await change(server, 'update users set username = $1, email = $2', text, `${text}@example.com`);
+      await server.query('update users set username = $1, email = $2', text, `${text}@example.com`);
       await page.reload();
       await seesDashboardOf(page, { ...ada, username: text, email: `${text}@example.com` });
       expect({ text, elements: await elements(), ran: await hasRun(page) }).toEqual({

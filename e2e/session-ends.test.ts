@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { glance, lookAway } from './support/attention.ts';
-import { change } from './support/database.ts';
 import { ada, seesLogin, tracesOf } from './support/people.ts';
 import { startProduct } from './support/server.ts';
 import { fiveTabs } from './support/tabs.ts';
@@ -20,7 +19,7 @@ describe('the end of a session on the server', () => {
     const stream = browser.context.waitForEvent('response', (response) => response.url().includes('sessionEvents'));
     const tabs = await fiveTabs(browser, ada);
     await stream;
-    await change(server, `update sessions set ${what}`);
+    await server.query(`update sessions set ${what}`);
     for (const tab of tabs) {
       await seesLogin(tab);
       await tab.getByRole('status').getByText(sentence).waitFor();
@@ -35,7 +34,7 @@ describe('the end of a session on the server', () => {
     browser.expectFault(/ERR_CONNECTION_REFUSED|401.*auth\.me/);
     const tabs = await fiveTabs(browser, ada);
     for (const tab of tabs) await lookAway(tab);
-    await change(server, "update sessions set end_reason = 'reused', ended_at = 1");
+    await server.query("update sessions set end_reason = 'reused', ended_at = 1");
     const before = { me: browser.calls('auth.me'), refresh: browser.calls('auth.refresh') };
     await glance(tabs[4]);
     for (const tab of tabs) {

@@ -1,7 +1,6 @@
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { lookAway } from './support/attention.ts';
-import { change } from './support/database.ts';
 import { ada, register, seesDashboardOf, seesLogin } from './support/people.ts';
 import { startProduct } from './support/server.ts';
 import { visitor, type Visitor } from './support/visitor.ts';
@@ -25,7 +24,7 @@ describe("the server's events", () => {
       await seesDashboardOf(tab, ada);
     }
     await listening(browser, tabs[0]);
-    await change(server, "update sessions set ended_at = 1, end_reason = 'reused'");
+    await server.query("update sessions set ended_at = 1, end_reason = 'reused'");
     for (const tab of tabs) {
       await seesLogin(tab);
       await tab.getByText('We logged you out because your session was used from somewhere else').waitFor();
@@ -46,7 +45,7 @@ describe("the server's events", () => {
     await second.goto('/dashboard');
     await seesDashboardOf(second, ada);
     await opened;
-    await change(server, "update sessions set ended_at = 1, end_reason = 'revoked'");
+    await server.query("update sessions set ended_at = 1, end_reason = 'revoked'");
     for (const tab of [second, first]) await seesLogin(tab);
     expect(browser.calls('auth.sessionEvents')).toBe(2);
   });
@@ -60,7 +59,7 @@ describe("the server's events", () => {
     await second.goto('/dashboard');
     await seesDashboardOf(second, ada);
     await listening(browser, first);
-    await change(server, "update users set username = 'Countess'");
+    await server.query("update users set username = 'Countess'");
     for (const tab of [first, second]) await tab.getByText('Welcome, Countess!').waitFor();
   });
 
@@ -71,7 +70,7 @@ describe("the server's events", () => {
     await register(page, ada);
     for (let expiry = 0; expiry < 2; expiry += 1)
       await page.waitForRequest((request) => isStream(request.url()) && request.url().includes('lastEventId'));
-    await change(server, "update users set username = 'Countess'");
+    await server.query("update users set username = 'Countess'");
     await page.getByText('Welcome, Countess!').waitFor();
   });
 
@@ -86,7 +85,7 @@ describe("the server's events", () => {
     expect(await before.stop()).toBe(0);
     await using after = await startProduct({ folder: before.folder, settings: { PORT: String(before.port) } });
     await page.waitForRequest((request) => isStream(request.url()));
-    await change(after, "update sessions set ended_at = 1, end_reason = 'revoked'");
+    await after.query("update sessions set ended_at = 1, end_reason = 'revoked'");
     await seesLogin(page);
   });
 

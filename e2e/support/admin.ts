@@ -1,13 +1,12 @@
 import type { Page } from 'playwright-core';
 import { createAccount } from './api.ts';
-import { change } from './database.ts';
 import { grace, logIn } from './people.ts';
 import type { RunningServer } from './server.ts';
 
 /** Logs Grace in, who is an admin. Resolves on the people page. */
 export async function openAdmin(server: RunningServer, page: Page): Promise<void> {
   await createAccount(server, grace);
-  await change(server, "update users set role = 'admin' where email = $1", grace.email);
+  await server.query("update users set role = 'admin' where email = $1", grace.email);
   await logIn(page, grace);
   await page.getByRole('link', { name: 'Admin' }).click();
   await page.getByRole('heading', { name: 'People' }).waitFor();
@@ -32,10 +31,7 @@ export async function confirmDialog(page: Page, confirm: string): Promise<void> 
 
 /** Accounts `p001`, `p002`, … that nobody can log in to. */
 export async function addPeople(server: Pick<RunningServer, 'query'>, count: number): Promise<void> {
-  await change(
-    server,
-    `with recursive numbers(n) as (select 1001 union all select n + 1 from numbers where n < 1000 + ${count})
+  await server.query(`with recursive numbers(n) as (select 1001 union all select n + 1 from numbers where n < 1000 + ${count})
      insert into users (id, username, email, password_hash, password_changed_at, role, created_at)
-     select 'id-' || n, 'p' || substr('' || n, 2), 'p' || substr('' || n, 2) || '@example.com', 'none', 1, 'user', 1 from numbers`,
-  );
+     select 'id-' || n, 'p' || substr('' || n, 2), 'p' || substr('' || n, 2) || '@example.com', 'none', 1, 'user', 1 from numbers`);
 }

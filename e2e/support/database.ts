@@ -18,10 +18,6 @@ export async function querySqlite(folder: string, sql: string, ...values: string
   }
 }
 
-export async function change(server: Pick<RunningServer, 'query'>, sql: string, ...values: string[]): Promise<void> {
-  await server.query(sql, ...values);
-}
-
 interface SessionRow {
   generation: number;
   end_reason: string | null;
