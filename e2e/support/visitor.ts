@@ -72,6 +72,8 @@ export function visitorWith(context: BrowserContext, url: string): Visitor {
     async [Symbol.asyncDispose]() {
       // Before closing, which aborts requests in flight.
       const unexpected = faults.filter((fault) => !expected.some((pattern) => pattern.test(fault)));
+      // Otherwise a handler that is still at work would fail for want of its page.
+      for (const routed of [context, ...context.pages()]) await routed.unrouteAll({ behavior: 'ignoreErrors' });
       await context.close();
       // Soft, to be reported along with the actual failure, which it often explains.
       expect.soft(unexpected, 'unexpected browser faults').toEqual([]);
