@@ -44,6 +44,7 @@ const SESSION_COLUMNS = {
   user_id: 'id',
   generation: '1',
   issued_at: 'created_at',
+  indexed_issued_at: 'created_at',
   confirmed: 'true',
   created_at: 'created_at',
   last_seen_at: 'created_at',

@@ -227,10 +227,16 @@ export function createSessions(options: {
     end: ({ sessionId }: SessionRef): Promise<boolean> => store.endSession(sessionId, 'revoked', clock()),
 
     /** Deletes sessions whose every token has expired. @returns the number of rows deleted */
-    purge(): Promise<number> {
+    async purge(): Promise<number> {
       // Twice the lifetime: a power cut can set `issuedAt` back by up to one.
       const before = clock() - 2 * policy.refreshTokenLifetimeMs;
-      return purge((limit) => store.purgeSessions(before, limit));
+      let total = 0;
+      await purge(async (limit) => {
+        const { looked, deleted } = await store.purgeSessions(before, limit);
+        total += deleted;
+        return looked;
+      });
+      return total;
     },
   };
 }

@@ -168,8 +168,11 @@ export interface AuthStore {
   authenticate(claims: AccessClaims, now: number, policy: Policy): Promise<AuthenticatedSession>;
   /** Durable. The first reason stays. @returns false where the session had already ended */
   endSession(id: string, reason: EndReason, now: number): Promise<boolean>;
-  /** Deletes at most `limit` sessions with `issuedAt` before `before`. @returns the number of rows deleted */
-  purgeSessions(before: number, limit: number): Promise<number>;
+  /**
+   * Looks at no more than `limit` sessions that may have an `issuedAt` before `before`, and deletes those that do.
+   * @returns the numbers of rows looked at and deleted; there may be more where as many as `limit` were looked at
+   */
+  purgeSessions(before: number, limit: number): Promise<{ looked: number; deleted: number }>;
   /** Rejects where the database cannot be read or written; it writes nothing, so a full disk goes unnoticed. */
   ping(): Promise<void>;
 }
@@ -204,6 +207,8 @@ export const mayLoseAdmin = (change: AccountChange): boolean =>
 /** Whether the change takes from an active admin what makes them one: then there has to be another. */
 export const losesAdmin = (account: Account, change: AccountChange): boolean =>
   isActiveAdmin(account) && (change.delete === true || !isActiveAdmin({ ...account, ...change.set }));
+
+export const toStoredSession = (session: SessionRow) => ({ ...session, indexedIssuedAt: session.issuedAt });
 
 export const toOutboxRow = (mail: NewMail, now: number) => ({
   ...mail,

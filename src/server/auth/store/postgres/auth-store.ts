@@ -11,6 +11,7 @@ import {
   PURGED,
   reusedMail,
   toOutboxRow,
+  toStoredSession,
   toUser,
   type Account,
   type AccountChange,
@@ -21,7 +22,7 @@ import {
   type Live,
   type NewSession,
 } from '../auth-store.ts';
-import { auditEvents, links, outbox, sessions, users } from './tables.postgres.ts';
+import { auditEvents, links, outbox, sessionColumns, sessions, users } from './tables.postgres.ts';
 
 /** The database, or a transaction of it. */
 type Executor = Pick<PostgresDatabase['db'], 'select' | 'insert' | 'update' | 'delete' | 'with' | '$with'>;
@@ -46,7 +47,7 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
   // Every protected call waits for this one.
   const sessionAndUser = db
     .select({
-      session: sessions,
+      session: sessionColumns,
       user: {
         id: users.id,
         username: users.username,
@@ -130,7 +131,10 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
   ): Promise<void> {
     const rows = outboxRows(first?.mails, account.createdAt);
     const parts = [
-      first && executor.$with('s').as(executor.insert(sessions).values(first.session).returning({ id: sessions.id })),
+      first &&
+        executor
+          .$with('s')
+          .as(executor.insert(sessions).values(toStoredSession(first.session)).returning({ id: sessions.id })),
       link && executor.$with('l').as(executor.insert(links).values(link).returning({ id: links.id })),
       rows.length > 0 && executor.$with('o').as(executor.insert(outbox).values(rows).returning({ id: outbox.id })),
     ];
@@ -360,7 +364,7 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
         const [account] = await tx.select({ id: users.id }).from(users).where(unchanged).for('share');
         if (account === undefined) return { created: { kind: 'overtaken' } as const, sent: false };
         const replaced = replacing !== undefined && (await end(tx, replacing, 'revoked', session.createdAt));
-        await tx.insert(sessions).values(session);
+        await tx.insert(sessions).values(toStoredSession(session));
         return { created: { kind: 'created', replaced } as const, sent: await send(tx, mails, session.createdAt) };
       });
       if (sent) onMail?.();
@@ -369,11 +373,15 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
 
     async liveSessions(userId, now) {
       const live = and(eq(sessions.userId, userId), isNull(sessions.endedAt), gt(sessions.expiresAt, now));
-      return db.select().from(sessions).where(live).orderBy(desc(sessions.lastSeenAt));
+      return db.select(sessionColumns).from(sessions).where(live).orderBy(desc(sessions.lastSeenAt));
     },
 
     async sessionsOf(userId) {
-      return db.select().from(sessions).where(eq(sessions.userId, userId)).orderBy(desc(sessions.createdAt));
+      return db
+        .select(sessionColumns)
+        .from(sessions)
+        .where(eq(sessions.userId, userId))
+        .orderBy(desc(sessions.createdAt));
     },
 
     async linksOf(userId) {
@@ -435,8 +443,22 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
     endSession: (id, reason, now) => end(db, id, reason, now),
 
     async purgeSessions(before, limit) {
-      const idle = db.select({ id: sessions.id }).from(sessions).where(lt(sessions.issuedAt, before)).limit(limit);
-      return (await db.delete(sessions).where(inArray(sessions.id, idle))).rowCount ?? 0;
+      const due = await db
+        .select({ id: sessions.id })
+        .from(sessions)
+        .where(lt(sessions.indexedIssuedAt, before))
+        .orderBy(sessions.indexedIssuedAt)
+        .limit(limit);
+      const isDue = inArray(
+        sessions.id,
+        due.map(({ id }) => id),
+      );
+      const { rowCount } = await db.delete(sessions).where(and(isDue, lt(sessions.issuedAt, before)));
+      await db
+        .update(sessions)
+        .set({ indexedIssuedAt: sql`${sessions.issuedAt}` })
+        .where(isDue);
+      return { looked: due.length, deleted: rowCount ?? 0 };
     },
 
     ping,

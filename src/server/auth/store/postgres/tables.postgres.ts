@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm';
+import { getTableColumns, sql } from 'drizzle-orm';
 import {
   bigint,
   bigserial,
@@ -59,9 +59,15 @@ export const sessions = pgTable(
     endReason: text('end_reason', { enum: ['revoked', 'reused'] }),
     userAgent: text('user_agent'),
     ip: text('ip'),
+    indexedIssuedAt: time('indexed_issued_at').notNull().default(0),
   },
-  (table) => [index('sessions_issued_at').on(table.issuedAt), index('sessions_user_id').on(table.userId)],
+  (table) => [
+    index('sessions_indexed_issued_at').on(table.indexedIssuedAt),
+    index('sessions_user_id').on(table.userId),
+  ],
 );
+const { indexedIssuedAt: _, ...columns } = getTableColumns(sessions);
+export const sessionColumns = columns;
 
 export const links = pgTable(
   'links',

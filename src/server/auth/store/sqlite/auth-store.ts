@@ -11,6 +11,7 @@ import {
   PURGED,
   reusedMail,
   toOutboxRow,
+  toStoredSession,
   toUser,
   type AccountChange,
   type AccountChanged,
@@ -20,7 +21,7 @@ import {
   type Live,
   type NewSession,
 } from '../auth-store.ts';
-import { auditEvents, links, outbox, sessions, users } from './tables.sqlite.ts';
+import { auditEvents, links, outbox, sessionColumns, sessions, users } from './tables.sqlite.ts';
 
 /** No account has this id. */
 const NOBODY = '';
@@ -33,7 +34,7 @@ const IMMEDIATE = { behavior: 'immediate' } as const;
  */
 export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onMail?: () => void): AuthStore {
   const sessionById = db
-    .select()
+    .select(sessionColumns)
     .from(sessions)
     .where(eq(sessions.id, sql.placeholder('id')))
     .prepare();
@@ -123,7 +124,7 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
   /** Runs in the caller's transaction. @returns whether a session was replaced */
   function begin({ session, replacing }: NewSession): boolean {
     const replaced = replacing !== undefined && end(replacing, 'revoked', session.createdAt);
-    db.insert(sessions).values(session).run();
+    db.insert(sessions).values(toStoredSession(session)).run();
     return replaced;
   }
 
@@ -306,11 +307,16 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
 
     async liveSessions(userId, now) {
       const live = and(eq(sessions.userId, userId), isNull(sessions.endedAt), gt(sessions.expiresAt, now));
-      return db.select().from(sessions).where(live).orderBy(desc(sessions.lastSeenAt)).all();
+      return db.select(sessionColumns).from(sessions).where(live).orderBy(desc(sessions.lastSeenAt)).all();
     },
 
     async sessionsOf(userId) {
-      return db.select().from(sessions).where(eq(sessions.userId, userId)).orderBy(desc(sessions.createdAt)).all();
+      return db
+        .select(sessionColumns)
+        .from(sessions)
+        .where(eq(sessions.userId, userId))
+        .orderBy(desc(sessions.createdAt))
+        .all();
     },
 
     async linksOf(userId) {
@@ -383,8 +389,28 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
     },
 
     async purgeSessions(before, limit) {
-      const idle = db.select({ id: sessions.id }).from(sessions).where(lt(sessions.issuedAt, before)).limit(limit);
-      return withoutFsync(() => db.delete(sessions).where(inArray(sessions.id, idle)).run().changes);
+      const due = db
+        .select({ id: sessions.id })
+        .from(sessions)
+        .where(lt(sessions.indexedIssuedAt, before))
+        .orderBy(sessions.indexedIssuedAt)
+        .limit(limit)
+        .all();
+      const isDue = inArray(
+        sessions.id,
+        due.map(({ id }) => id),
+      );
+      return withoutFsync(() => {
+        const { changes } = db
+          .delete(sessions)
+          .where(and(isDue, lt(sessions.issuedAt, before)))
+          .run();
+        db.update(sessions)
+          .set({ indexedIssuedAt: sql`${sessions.issuedAt}` })
+          .where(isDue)
+          .run();
+        return { looked: due.length, deleted: changes };
+      });
     },
 
     async ping() {

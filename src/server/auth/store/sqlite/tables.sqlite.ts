@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm';
+import { getTableColumns, sql } from 'drizzle-orm';
 import { index, integer, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import { roles } from '../../../../shared/auth.ts';
 
@@ -45,13 +45,18 @@ export const sessions = sqliteTable(
     endReason: text('end_reason', { enum: ['revoked', 'reused'] }),
     userAgent: text('user_agent'),
     ip: text('ip'),
+    // For purging: at most `issuedAt`, which it follows only when purging looks at it. An index on `issuedAt` itself
+    // would have to be changed by every rotation, which made refreshing an eighth slower.
+    indexedIssuedAt: time('indexed_issued_at').notNull().default(0),
   },
   (table) => [
-    // For purging, and for finding a user's sessions.
-    index('sessions_issued_at').on(table.issuedAt),
+    index('sessions_indexed_issued_at').on(table.indexedIssuedAt),
     index('sessions_user_id').on(table.userId),
   ],
 );
+const { indexedIssuedAt: _, ...columns } = getTableColumns(sessions);
+/** Those of a SessionRow. */
+export const sessionColumns = columns;
 
 /** Single-use links. The token in a mailed link names a row and is signed; no part of it is stored. See auth/links.ts. */
 export const links = sqliteTable(
