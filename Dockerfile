@@ -1,6 +1,6 @@
-# The client needs the development dependencies to be built. No install scripts: none is needed here, and some download browsers
-# and databases for the tests.
-FROM node:24-slim AS client
+# Building needs the development dependencies. No install scripts: none is needed here, and some download browsers and
+# databases for the tests.
+FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts
@@ -14,7 +14,7 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force && mkdir data node_modules/.cache && chown node data node_modules/.cache
 COPY drizzle drizzle
 COPY src src
-COPY --from=client /app/dist dist
+COPY --from=build /app/dist dist
 # The code belongs to root, so that the server can change nothing but its data.
 USER node
 # Starts and stops the server once, so that its compiled code is in the image, which is read-only later. As the user who runs it,

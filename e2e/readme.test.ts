@@ -9,7 +9,7 @@ import { createDatabase, execute } from '../src/server/testing/postgres.ts';
 import { lookAway } from './support/attention.ts';
 import { call, createAccount } from './support/api.ts';
 import { ada, register } from './support/people.ts';
-import { buildClient, copyOfTheProject, PROJECT, runPackage } from './support/project.ts';
+import { build, copyOfTheProject, PROJECT, runPackage } from './support/project.ts';
 import { startDevelopment, startProduct } from './support/server.ts';
 import { collectTokens, expired } from './support/tokens.ts';
 import { visitor } from './support/visitor.ts';
@@ -118,7 +118,7 @@ describe('the README example', () => {
   it('runs a mutation once when its token is refused, and reports one that fails offline', async () => {
     await using project = await copyOfTheProject();
     await followReadme(project.folder);
-    await buildClient(project.folder);
+    await build(project.folder);
     await using first = await startProduct({ project: project.folder });
     await using browser = await visitor(first.url);
     const page = await browser.tab();
@@ -168,7 +168,7 @@ describe('the README example', () => {
   it('moves to PostgreSQL as docs/operations.md says, with its rows, and nobody is logged out', async () => {
     await using project = await copyOfTheProject();
     await followReadme(project.folder);
-    await buildClient(project.folder);
+    await build(project.folder);
     await using first = await startProduct({ project: project.folder });
     await using browser = await visitor(first.url);
     const page = await browser.tab();

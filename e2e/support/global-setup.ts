@@ -1,6 +1,6 @@
 import { unpackChromium } from './chromium.ts';
-import { buildClient, PROJECT } from './project.ts';
+import { build, PROJECT } from './project.ts';
 
 export default async function setup(): Promise<void> {
-  await Promise.all([buildClient(PROJECT), unpackChromium()]);
+  await Promise.all([build(PROJECT), unpackChromium()]);
 }

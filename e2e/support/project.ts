@@ -42,4 +42,4 @@ export async function runPackage(folder: string, file: string, ...args: string[]
   await promisify(execFile)(process.execPath, [join(folder, 'node_modules', file), ...args], { cwd: folder, env: {} });
 }
 
-export const buildClient = (folder: string) => runPackage(folder, 'vite/bin/vite.js', 'build', '--logLevel', 'error');
+export const build = (folder: string) => runPackage(folder, 'vite/bin/vite.js', 'build', '--logLevel', 'error');

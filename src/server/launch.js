@@ -1,6 +1,6 @@
 // Plain JavaScript, so that an older Node gets far enough to explain what it needs. Before 22.18 it cannot load a .ts
 // file; later versions would fail in a native module built for another version.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import module from 'node:module';
 import { fileURLToPath } from 'node:url';
 
@@ -18,7 +18,14 @@ if (Number.parseInt(process.versions.node) < required) {
   // not writable, Node does without. Not `portable`: moved TypeScript would keep its old paths in stack traces.
   const directory = fileURLToPath(new URL('../../node_modules/.cache/latchkey', import.meta.url));
   module.enableCompileCache({ directory });
-  // Not static imports: an older Node lacks these hooks, and they must be in place before main.ts is resolved.
-  await import('./db/drizzle-hook.js');
-  await import('./main.ts');
+  const built = new URL('../../dist/server/main.js', import.meta.url);
+  if (existsSync(built) && !process.argv.includes('--dev')) {
+    // Errors name the files and lines of the source.
+    module.setSourceMapsSupport(true);
+    await import(built.href);
+  } else {
+    // Not static imports: an older Node lacks these hooks, and they must be in place before main.ts is resolved.
+    await import('./db/drizzle-hook.js');
+    await import('./main.ts');
+  }
 }

@@ -1,11 +1,11 @@
-import { fileURLToPath } from 'node:url';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
 import pg from 'pg';
+import { inProject } from '../project.ts';
 import { StartupError } from '../startup-error.ts';
 import { DatabaseUnavailable } from './errors.ts';
 
-const MIGRATIONS = fileURLToPath(new URL('../../../drizzle/postgres', import.meta.url));
+const MIGRATIONS = inProject('drizzle/postgres');
 /** How long to wait for a new connection, or for one of the pool. */
 const CONNECT_TIMEOUT_MS = 2_000;
 /** How long a statement may take, by PostgreSQL's clock and, where it no longer answers, by ours. */

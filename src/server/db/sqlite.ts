@@ -1,13 +1,13 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
+import { inProject } from '../project.ts';
 import { StartupError } from '../startup-error.ts';
 import { DatabaseUnavailable } from './errors.ts';
 
-const MIGRATIONS = fileURLToPath(new URL('../../../drizzle/sqlite', import.meta.url));
+const MIGRATIONS = inProject('drizzle/sqlite');
 /** How long a statement waits for another process's lock. Short, because SQLite blocks the only thread while it waits. */
 const BUSY_TIMEOUT_MS = 250;
 /** How long migrating waits for another instance that is migrating. */

@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { extname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler, Router } from 'express';
+import { inProject } from '../project.ts';
 import { StartupError } from '../startup-error.ts';
 
-const CLIENT = fileURLToPath(new URL('../../../dist/client', import.meta.url));
-const CONFIG = fileURLToPath(new URL('../../../vite.config.ts', import.meta.url));
+const CLIENT = inProject('dist/client');
+const CONFIG = inProject('vite.config.ts');
 
 export interface Page {
   handler: RequestHandler;

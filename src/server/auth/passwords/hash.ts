@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { availableParallelism } from 'node:os';
+import { extname } from 'node:path';
 import { getRounds } from 'bcryptjs';
 import type { Piscina } from 'piscina';
 import { concurrency } from '../limits/concurrency.ts';
@@ -46,7 +47,8 @@ export function createPasswords(options: {
   async function startPool() {
     const { Piscina } = await import('piscina');
     return new Piscina<PasswordTask, string | boolean>({
-      filename: new URL('./worker.ts', import.meta.url).href,
+      // In the built server, its neighbor is a .js file.
+      filename: new URL(`./worker${extname(import.meta.url)}`, import.meta.url).href,
       minThreads: threads,
       maxThreads: threads,
       maxQueue,
