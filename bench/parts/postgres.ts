@@ -5,6 +5,7 @@ import { perSecond, round, withSpread, type Part } from '../results.ts';
 import { cores } from '../servers/cores.ts';
 import { backendsCpuSeconds } from '../servers/postgres-cpu.ts';
 import { cpuSeconds } from '../servers/process.ts';
+import { limitCpu } from '../servers/quota.ts';
 import { PEOPLE, startProduct, type Stack } from '../servers/stacks.ts';
 import { interleave, ratios, summarize } from '../statistics.ts';
 
@@ -12,6 +13,8 @@ const CONNECTIONS = 16;
 const SECONDS = 2;
 const ROUNDS = 7;
 const WARM_UP = 2;
+/** Small enough that PostgreSQL and the load have what they need on two cores. */
+const SHARE_OF_CORE = 0.25;
 
 const sum = (numbers: number[]) => numbers.reduce((total, each) => total + each, 0);
 
@@ -47,6 +50,15 @@ export const postgres: Part = async () => {
     { sqlite: () => measureAll(sqlite), one: () => measureAll(one), two: () => measureAll(one, two) },
     { rounds: ROUNDS, warmUp: WARM_UP },
   );
+  // Each server with the same share, as if it had a machine of its own.
+  const limits = await limitCpu([one, two], SHARE_OF_CORE);
+  const limited =
+    limits === undefined
+      ? undefined
+      : await interleave(
+          { one: () => measureAll(one), two: () => measureAll(one, two) },
+          { rounds: ROUNDS, warmUp: WARM_UP },
+        );
   const columnOf = (column: 'perSecond' | 'cpu' | 'databaseCpu') => ({
     sqlite: results.sqlite.map((result) => result[column]),
     one: results.one.map((result) => result[column]),
@@ -68,22 +80,29 @@ export const postgres: Part = async () => {
       figures: `${microseconds(cpu.sqlite)} ÷ ${microseconds(cpu.one)} a call, and ${microseconds(databaseCpu.one)} of PostgreSQL`,
     },
     {
-      what: 'two servers ÷ one, on PostgreSQL, by rate',
-      reached: withSpread(ratios(rates.two, rates.one)),
-      aim: '≥ 1.8 with four cores or more',
-      figures: `${perSecond(summarize(rates.two))} ÷ ${perSecond(summarize(rates.one))}`,
+      what: `two servers ÷ one, on PostgreSQL, where each has ${SHARE_OF_CORE * 100} % of a core`,
+      ...(limited === undefined
+        ? { reached: 'not measured', figures: 'the CPU time of a process cannot be limited here' }
+        : scaling(limited.one, limited.two)),
+      aim: '≥ 1.8',
     },
     {
-      what: 'two servers ÷ one, on PostgreSQL, where each has a core',
-      // Two cores hold twice as many calls as one, less what a call costs more where another server shares the database.
-      reached: withSpread(
-        ratios(
-          cpu.one.map((each) => 2 * each),
-          cpu.two,
-        ),
-      ),
-      aim: '≥ 1.8',
-      figures: `calculated: 2 × ${microseconds(cpu.one)} a call of one server ÷ ${microseconds(cpu.two)} of two`,
+      what: 'two servers ÷ one, on PostgreSQL, sharing all cores with it and with the load',
+      ...scaling(results.one, results.two),
+      aim: '≥ 1.8 with four cores or more',
     },
   ];
 };
+
+interface Rate {
+  perSecond: number;
+}
+
+function scaling(one: Rate[], two: Rate[]) {
+  const rateOfOne = one.map(({ perSecond }) => perSecond);
+  const rateOfTwo = two.map(({ perSecond }) => perSecond);
+  return {
+    reached: withSpread(ratios(rateOfTwo, rateOfOne)),
+    figures: `${perSecond(summarize(rateOfTwo))} ÷ ${perSecond(summarize(rateOfOne))}`,
+  };
+}

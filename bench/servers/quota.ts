@@ -1,0 +1,29 @@
+import { mkdir, rmdir, writeFile } from 'node:fs/promises';
+import type { ServerProcess } from './process.ts';
+
+const CONTROLLER = '/sys/fs/cgroup/cpu';
+const PERIOD_US = 20_000;
+
+/**
+ * Limits each server to a share of a core, so that two have twice as much as one even where cores are too few. Needs version 1
+ * of Linux control groups, and the rights of root.
+ * @returns what removes the limits once the servers have ended; undefined where this is not possible
+ */
+export async function limitCpu(servers: ServerProcess[], share: number): Promise<AsyncDisposable | undefined> {
+  const groups = servers.map(({ pid }) => ({ pid, folder: `${CONTROLLER}/latchkey-bench-${pid}` }));
+  try {
+    for (const { pid, folder } of groups) {
+      await mkdir(folder);
+      await writeFile(`${folder}/cpu.cfs_period_us`, String(PERIOD_US));
+      await writeFile(`${folder}/cpu.cfs_quota_us`, String(PERIOD_US * share));
+      await writeFile(`${folder}/cgroup.procs`, String(pid));
+    }
+  } catch {
+    return undefined;
+  }
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const { folder } of groups) await rmdir(folder);
+    },
+  };
+}
