@@ -4,9 +4,9 @@ FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts
-COPY vite.config.ts ./
+COPY vite.config.ts vite.server.config.ts ./
 COPY src src
-RUN node node_modules/vite/bin/vite.js build
+RUN node node_modules/vite/bin/vite.js build && node node_modules/vite/bin/vite.js build --config vite.server.config.ts
 
 FROM node:24-slim
 WORKDIR /app

@@ -8,52 +8,17 @@ export default defineConfig({
   root: folder('./src/client'),
   publicDir: folder('./src/client/public'),
   plugins: [react(), tailwindcss()],
-  build: { emptyOutDir: true },
-  environments: {
-    client: {
-      build: {
-        outDir: folder('./dist/client'),
-        // The CSP forbids data: URLs, which inlined assets would be.
-        assetsInlineLimit: 0,
-        rolldownOptions: {
-          output: {
-            // All that the first page needs in one file: by default, what other pages use too is split off in small ones,
-            // which compress worse.
-            codeSplitting: { groups: [{ name: 'first', tags: ['$initial'] }] },
-          },
-        },
+  build: {
+    outDir: folder('./dist/client'),
+    emptyOutDir: true,
+    // The CSP forbids data: URLs, which inlined assets would be.
+    assetsInlineLimit: 0,
+    rolldownOptions: {
+      output: {
+        // All that the first page needs in one file: by default, what other pages use too is split off in small ones, which
+        // compress worse.
+        codeSplitting: { groups: [{ name: 'first', tags: ['$initial'] }] },
       },
-    },
-    // In production the server is a few files instead of six hundred, most of them of packages: it starts in a third of the time.
-    server: {
-      consumer: 'server',
-      resolve: {
-        noExternal: true,
-        // Native, found by the path of a file, or loaded only where they are used.
-        external: [
-          '@zxcvbn-ts/language-common',
-          'better-sqlite3',
-          'nodemailer',
-          'pg',
-          'pino-pretty',
-          'piscina',
-          'vite',
-        ],
-      },
-      build: {
-        outDir: folder('./dist/server'),
-        copyPublicDir: false,
-        sourcemap: true,
-        rolldownOptions: {
-          input: [folder('./src/server/main.ts'), folder('./src/server/auth/passwords/worker.ts')],
-          output: { entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' },
-        },
-      },
-    },
-  },
-  builder: {
-    async buildApp({ build, environments: { client, server } }) {
-      for (const environment of [client, server]) if (environment !== undefined) await build(environment);
     },
   },
   test: {

@@ -12,6 +12,7 @@ const PARTS = [
   'package.json',
   'tsconfig.json',
   'vite.config.ts',
+  'vite.server.config.ts',
   'drizzle.config.ts',
   'drizzle.config.postgres.ts',
 ];
@@ -42,4 +43,8 @@ export async function runPackage(folder: string, file: string, ...args: string[]
   await promisify(execFile)(process.execPath, [join(folder, 'node_modules', file), ...args], { cwd: folder, env: {} });
 }
 
-export const build = (folder: string) => runPackage(folder, 'vite/bin/vite.js', 'build', '--logLevel', 'error');
+/** As `npm run build` does. */
+export async function build(folder: string): Promise<void> {
+  for (const config of ['vite.config.ts', 'vite.server.config.ts'])
+    await runPackage(folder, 'vite/bin/vite.js', 'build', '--config', config, '--logLevel', 'error');
+}
