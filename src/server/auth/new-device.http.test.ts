@@ -74,6 +74,8 @@ describe('a notice of a new device', () => {
     await logIn(silent.client());
     expect(await notices(silent)).toEqual([]);
     expect(await silent.sql("select key from rate_limits where key like 'new_device_mail%'")).toEqual([]);
+    // Nor is a link made that nobody would get.
+    expect(await silent.sql('select id from links')).toEqual([]);
   });
 
   it('is limited by account, while logging in is not', async () => {

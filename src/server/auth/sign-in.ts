@@ -23,7 +23,7 @@ export type Proof =
  */
 export async function signIn(ctx: Context, proof: Proof, remember = true): Promise<Grant> {
   const { req, res, services } = ctx;
-  const { sessions, devices, links, audit } = services;
+  const { sessions, devices, audit } = services;
   const recordFailure = (userId: string | undefined, detail: string | undefined) =>
     audit.record(req, { type: 'sign_in_failed', userId, detail });
   if (proof.kind === 'failed') {
@@ -40,9 +40,7 @@ export async function signIn(ctx: Context, proof: Proof, remember = true): Promi
   const device = { userAgent: req.get('user-agent'), ip: clientAddress(req) };
   const options = { account, remember, device, replacing: refreshTokenOf(ctx) };
   const isNew = proof.kind === 'new-account';
-  const { newLink: link, mails } = isNew
-    ? verificationLink(links, toUser(account))
-    : { newLink: undefined, mails: await newDeviceMails(ctx, account, device) };
+  const { link, mails } = await mailOf(ctx, proof, device);
   const issued = await sessions.start({ ...options, isNew, link, mails });
   if (issued.kind === 'failed') {
     // The account has been changed since the proof.
@@ -58,10 +56,19 @@ export async function signIn(ctx: Context, proof: Proof, remember = true): Promi
   return grant;
 }
 
+/** What a sign-in sends, if the server sends mail: without it, a link would reach nobody. */
+async function mailOf(ctx: Context, { kind, account }: Exclude<Proof, Failed>, device: Device) {
+  const { settings, links } = ctx.services;
+  if (settings.mail === undefined) return { link: undefined, mails: [] };
+  if (kind !== 'new-account') return { link: undefined, mails: await newDeviceMails(ctx, account, device) };
+  const { newLink: link, mails } = verificationLink(links, toUser(account));
+  return { link, mails };
+}
+
 /** Tells the owner, unless the account is known in this browser. A client without cookies is a new device every time. */
 async function newDeviceMails({ req, services }: Context, account: Account, { userAgent, ip }: Device) {
-  const { settings, devices, throttle } = services;
-  if (settings.mail === undefined || devices.idFor(req, account.email) !== undefined) return [];
+  const { devices, throttle } = services;
+  if (devices.idFor(req, account.email) !== undefined) return [];
   if ((await throttle.newDeviceMail(account.id)) !== undefined) return [];
   return [newMail('new-device', toUser(account), { device: describeDevice(userAgent), ip: ip ?? 'unknown' })];
 }
