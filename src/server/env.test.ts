@@ -185,6 +185,17 @@ describe('readSettings', () => {
       expect(complaint).toMatch(new RegExp(`^ {2}${name} `, 'm'));
   });
 
+  it('reports settings that conflict along with invalid ones', () => {
+    const complaint = complaintFor({
+      PORT: 'x',
+      JWT_REFRESH_SECRET: secrets.JWT_ACCESS_SECRET,
+      CLIENT_URL: 'http://app.example.com',
+      MAIL_URL: 'smtp://smtp.example.com',
+    });
+    const names = complaint.match(/^ {2}\w+/gm)?.map((name) => name.trim());
+    expect(names).toEqual(['PORT', 'JWT_REFRESH_SECRET', 'CLIENT_URL', 'MAIL_FROM', 'APP_URL']);
+  });
+
   describe('mail', () => {
     const mail = {
       MAIL_URL: 'smtp://ada:secret@smtp.example.com:587',

@@ -101,39 +101,30 @@ const mailbox = z.string().transform((text, ctx) => {
   return z.NEVER;
 });
 
-const schema = z
-  .object({
-    PORT: wholeNumber(0, 65_535).prefault('3000'),
-    DATABASE_URL: databaseUrl.prefault('file:./data/latchkey.db'),
-    JWT_ACCESS_SECRET: secrets,
-    JWT_REFRESH_SECRET: secrets,
-    ACCESS_TOKEN_EXPIRY: durationMs.prefault('15m'),
-    REFRESH_TOKEN_EXPIRY: durationMs.prefault('7d'),
-    SESSION_MAX_AGE: durationMs.prefault('30d'),
-    AUDIT_RETENTION: durationMs.prefault('90d'),
-    CLIENT_URL: origin.optional(),
-    APP_URL: origin.optional(),
-    MAIL_URL: mailUrl.optional(),
-    MAIL_FROM: mailbox.optional(),
-    REGISTRATION_REVEALS_EMAIL: z.stringbool({ error: 'must be true or false' }).prefault('true'),
-    TRUST_PROXY: wholeNumber(0, 10).prefault('0'),
-    BCRYPT_COST: wholeNumber(10, 20).prefault('12'),
-    PASSWORD_MIN_LENGTH: wholeNumber(PASSWORD_MIN_LENGTH, 64).prefault(String(PASSWORD_MIN_LENGTH)),
-    LOG_LEVEL: z
-      .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
-        error: 'must be one of fatal, error, warn, info, debug, trace, silent',
-      })
-      .default('info'),
-  })
-  .superRefine((env, ctx) => {
-    const all = [...env.JWT_ACCESS_SECRET, ...env.JWT_REFRESH_SECRET];
-    if (new Set(all).size < all.length)
-      ctx.addIssue({
-        code: 'custom',
-        path: ['JWT_REFRESH_SECRET'],
-        message: 'must differ from JWT_ACCESS_SECRET, or one kind of token would be accepted as the other',
-      });
-  });
+const schema = z.object({
+  PORT: wholeNumber(0, 65_535).prefault('3000'),
+  DATABASE_URL: databaseUrl.prefault('file:./data/latchkey.db'),
+  JWT_ACCESS_SECRET: secrets,
+  JWT_REFRESH_SECRET: secrets,
+  ACCESS_TOKEN_EXPIRY: durationMs.prefault('15m'),
+  REFRESH_TOKEN_EXPIRY: durationMs.prefault('7d'),
+  SESSION_MAX_AGE: durationMs.prefault('30d'),
+  AUDIT_RETENTION: durationMs.prefault('90d'),
+  CLIENT_URL: origin.optional(),
+  APP_URL: origin.optional(),
+  MAIL_URL: mailUrl.optional(),
+  MAIL_FROM: mailbox.optional(),
+  REGISTRATION_REVEALS_EMAIL: z.stringbool({ error: 'must be true or false' }).prefault('true'),
+  TRUST_PROXY: wholeNumber(0, 10).prefault('0'),
+  BCRYPT_COST: wholeNumber(10, 20).prefault('12'),
+  PASSWORD_MIN_LENGTH: wholeNumber(PASSWORD_MIN_LENGTH, 64).prefault(String(PASSWORD_MIN_LENGTH)),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+      error: 'must be one of fatal, error, warn, info, debug, trace, silent',
+    })
+    .default('info'),
+});
+type Parsed = z.infer<typeof schema>;
 
 export interface Settings {
   readonly production: boolean;
@@ -187,18 +178,12 @@ export function readSettings(options: {
   const { production, env = process.env, fallback = {} } = options;
   // `PORT= npm start` and `PORT=` in .env both mean unset.
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
-  const parsed = schema.safeParse({ ...fallback, ...given });
-  if (!parsed.success) {
-    const lines = parsed.error.issues.map(({ path, message }) => `  ${path.join('.')} ${message}`);
-    throw invalidSettings(lines);
-  }
+  const all = { ...fallback, ...given };
+  const parsed = schema.safeParse(all);
+  const invalid = parsed.error?.issues.map(({ path, message }) => `${path.join('.')} ${message}`) ?? [];
+  const conflicting = conflicts(all, production);
+  if (!parsed.success || conflicting.length > 0) throw invalidSettings([...invalid, ...conflicting]);
   const settings = parsed.data;
-  if (production && settings.CLIENT_URL !== undefined && !isSecureOrigin(settings.CLIENT_URL))
-    throw invalidSettings([
-      '  CLIENT_URL must begin with https:// in production: over plain HTTP, browsers drop the cookie and anyone on the network can read the traffic',
-    ]);
-  const missing = missingForMail(settings, production);
-  if (missing.length > 0) throw invalidSettings(missing);
   return {
     production,
     port: settings.PORT,
@@ -220,24 +205,32 @@ export function readSettings(options: {
   };
 }
 
-type Parsed = z.infer<typeof schema>;
-
-function missingForMail(settings: Parsed, production: boolean): string[] {
-  if (settings.MAIL_URL === undefined)
-    return settings.REGISTRATION_REVEALS_EMAIL || !production
-      ? []
-      : ['  MAIL_URL must be set where REGISTRATION_REVEALS_EMAIL is false: only a mail can tell who owns an email'];
-  return [
-    ...(settings.MAIL_FROM === undefined
-      ? ['  MAIL_FROM must be set with MAIL_URL: the address that mail comes from']
-      : []),
-    ...(production && settings.APP_URL === undefined
-      ? ['  APP_URL must be set with MAIL_URL: the public origin of the app, for links in mail']
-      : []),
-    ...(production && settings.APP_URL !== undefined && !isSecureOrigin(settings.APP_URL)
-      ? ['  APP_URL must begin with https:// in production']
-      : []),
-  ];
+/** What is wrong with settings that are each valid, told along with those that are not. */
+function conflicts(all: Record<string, string | undefined>, production: boolean): string[] {
+  const valid = <Name extends keyof Parsed>(name: Name) =>
+    schema.shape[name].safeParse(all[name]).data as Parsed[Name] | undefined;
+  const found: string[] = [];
+  const secrets = [valid('JWT_ACCESS_SECRET') ?? [], valid('JWT_REFRESH_SECRET') ?? []].flat();
+  if (new Set(secrets).size < secrets.length)
+    found.push(
+      'JWT_REFRESH_SECRET must differ from JWT_ACCESS_SECRET, or one kind of token would be accepted as the other',
+    );
+  const [clientUrl, appUrl] = [valid('CLIENT_URL'), valid('APP_URL')];
+  if (production && clientUrl !== undefined && !isSecureOrigin(clientUrl))
+    found.push(
+      'CLIENT_URL must begin with https:// in production: over plain HTTP, browsers drop the cookie and anyone on the network can read the traffic',
+    );
+  if (production && all.MAIL_URL === undefined && valid('REGISTRATION_REVEALS_EMAIL') === false)
+    found.push(
+      'MAIL_URL must be set where REGISTRATION_REVEALS_EMAIL is false: only a mail can tell who owns an email',
+    );
+  if (valid('MAIL_URL') === undefined) return found;
+  if (all.MAIL_FROM === undefined) found.push('MAIL_FROM must be set with MAIL_URL: the address that mail comes from');
+  if (production && all.APP_URL === undefined)
+    found.push('APP_URL must be set with MAIL_URL: the public origin of the app, for links in mail');
+  if (production && appUrl !== undefined && !isSecureOrigin(appUrl))
+    found.push('APP_URL must begin with https:// in production');
+  return found;
 }
 
 function mailSettings({ MAIL_URL, MAIL_FROM }: Parsed, production: boolean): Settings['mail'] {
@@ -254,14 +247,14 @@ function mailSettings({ MAIL_URL, MAIL_FROM }: Parsed, production: boolean): Set
 export function readDatabase(url = process.env.DATABASE_URL, name = 'DATABASE_URL'): Settings['database'] {
   const parsed = schema.shape.DATABASE_URL.safeParse(url === '' ? undefined : url);
   if (parsed.success) return parsed.data;
-  throw invalidSettings(parsed.error.issues.map(({ message }) => `  ${name} ${message}`));
+  throw invalidSettings(parsed.error.issues.map(({ message }) => `${name} ${message}`));
 }
 
 /** Whether servers send mail, for scripts: what they write to the outbox would otherwise stay there. */
 export const sendsMail = (url = process.env.MAIL_URL): boolean => url !== undefined && url !== '';
 
-const invalidSettings = (lines: string[]) =>
-  new StartupError(['These settings are missing or invalid:', ...new Set(lines)].join('\n'));
+const invalidSettings = (complaints: string[]) =>
+  new StartupError(['These settings are missing or invalid:', ...new Set(complaints)].join('\n  '));
 
 /** HTTPS, or a loopback host, which browsers trust just as much (W3C Secure Contexts, section 3.1). */
 export function isSecureOrigin(origin: string): boolean {
