@@ -7,14 +7,14 @@ import { RequireRole } from './require-role.tsx';
 const session = vi.hoisted(() => ({ state: {} as object }));
 vi.mock('./use-session.ts', () => ({ useSession: () => session.state }));
 
-const Routes = () =>
-  useRoutes([{ element: <RequireRole is="admin" />, children: [{ path: '/', element: 'Admins only' }] }]);
+const Routes = ({ is }: { is: Role | Role[] }) =>
+  useRoutes([{ element: <RequireRole is={is} />, children: [{ path: '/', element: 'Admins only' }] }]);
 
-function shown(state: { status: string; user?: { role: Role } }): string {
+function shown(state: { status: string; user?: { role: Role } }, is: Role | Role[] = 'admin'): string {
   session.state = state;
   return renderToStaticMarkup(
     <MemoryRouter>
-      <Routes />
+      <Routes is={is} />
     </MemoryRouter>,
   );
 }
@@ -22,6 +22,10 @@ function shown(state: { status: string; user?: { role: Role } }): string {
 describe('RequireRole', () => {
   it('shows the page to members with the role', () => {
     expect(shown({ status: 'signed-in', user: { role: 'admin' } })).toBe('Admins only');
+  });
+
+  it('shows the page to members with one of several roles', () => {
+    expect(shown({ status: 'signed-in', user: { role: 'user' } }, ['admin', 'user'])).toBe('Admins only');
   });
 
   it('tells other members that they may not', () => {

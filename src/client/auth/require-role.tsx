@@ -4,11 +4,14 @@ import { Page } from '../ui/page.tsx';
 import { TextLink } from '../ui/text-link.tsx';
 import { useSession } from './use-session.ts';
 
-/** Pages for members with a role; belongs within `RequireSession`. The server decides: this spares others a broken page. */
-export function RequireRole({ is: role }: { is: Role }) {
+/**
+ * Pages for members with one of these roles; belongs within `RequireSession`. The server decides: this spares others a broken
+ * page.
+ */
+export function RequireRole({ is: allowed }: { is: Role | readonly Role[] }) {
   const state = useSession();
   if (state.status !== 'signed-in') return null;
-  if (state.user.role === role) return <Outlet />;
+  if ([allowed].flat().includes(state.user.role)) return <Outlet />;
   return (
     <Page title="Not allowed" heading="You are not allowed to see this page">
       <p className="mt-4 max-w-prose text-muted">
