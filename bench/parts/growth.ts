@@ -15,8 +15,8 @@ const [SMALLEST] = SIZES;
 const READS = 4_000;
 const REFRESHES = 700;
 const LOGINS = 16;
-/** Who reads does not refresh: a rotation would soon make their access tokens those of a thief. */
-const readersOf = (size: number) => (size === SMALLEST ? SMALLEST - REFRESHES : 2_000);
+/** The same for all sizes: more of them take longer by themselves. They have read before anybody refreshes. */
+const READERS = SMALLEST;
 /** Cheap, because hashing takes the same time whatever the number of accounts. */
 const COST = 10;
 const ROUNDS = { reads: 9, refreshes: 9, logins: 3 };
@@ -35,11 +35,11 @@ async function measureOn(database: string, hash: string, postgres?: string): Pro
   await using opened = new AsyncDisposableStack();
   const sides: Record<number, ReturnType<typeof callsOf>> = {};
   for (const size of SIZES) {
-    const sample = Math.min(size, readersOf(size) + REFRESHES * (ROUNDS.refreshes + WARM_UP));
+    const sample = Math.min(size, READERS + REFRESHES * (ROUNDS.refreshes + WARM_UP));
     const people = opened.use(await population(size, hash, { postgres, sample }));
     const settings = { ...people.settings, BCRYPT_COST: String(COST) };
     const server = opened.use(await startProduct({ core: cores?.server, ...people, settings }));
-    sides[size] = callsOf(server, readersOf(size), people);
+    sides[size] = callsOf(server, people);
   }
   const rows: Row[] = [];
   const measured = [
@@ -63,19 +63,15 @@ async function measureOn(database: string, hash: string, postgres?: string): Pro
   return rows;
 }
 
-function callsOf(
-  server: ServerProcess,
-  readers: number,
-  { sessions, rewind }: Pick<Population, 'sessions' | 'rewind'>,
-) {
+function callsOf(server: ServerProcess, { sessions, rewind }: Pick<Population, 'sessions' | 'rewind'>) {
   const measureAll = (calls: Call[]) =>
     measure(server, { calls, connections: CONNECTIONS, seconds: TIMEOUT_SECONDS, once: true });
-  const reads = sessions.slice(0, readers).map(readOf);
-  const others = sessions.slice(readers);
+  const reads = sessions.slice(0, READERS).map(readOf);
+  const others = sessions.length > READERS ? sessions.slice(READERS) : sessions.slice(0, REFRESHES);
   const take = takesOf(others, REFRESHES);
   const takePeople = takesOf(sessions, LOGINS);
   return {
-    reads: () => measureAll(Array.from({ length: READS }, (_, number) => reads[number % readers]!)),
+    reads: () => measureAll(Array.from({ length: READS }, (_, number) => reads[number % READERS]!)),
     async refreshes() {
       // With too few for all rounds, each round needs the same ones, and a second refresh within a minute would not rotate.
       if (others.length === REFRESHES) await rewind();
