@@ -2,8 +2,11 @@ import type { Browser, BrowserContext, BrowserContextOptions, Page, Request } fr
 import { afterAll, expect } from 'vitest';
 import { launchChromium } from './chromium.ts';
 
-/** Per browser step. Shorter than the test timeout, which leaves time for cleanup. */
-const STEP_TIMEOUT_MS = 15_000;
+/**
+ * Per browser step. Longer than the pauses of a page between two attempts (30 s), and than a stream takes to look at the database
+ * for itself (11 s); shorter than the test timeout, which leaves time for cleanup.
+ */
+const STEP_TIMEOUT_MS = 60_000;
 
 let launched: Promise<Browser> | undefined;
 
