@@ -66,6 +66,8 @@ describe("the server's events", () => {
   it('continue when the token expires', async () => {
     await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '2s' } });
     await using browser = await visitor(server.url);
+    // Where the page takes so long to load that its first call comes too late.
+    browser.expectFault(/401.*auth\.me/);
     const page = await browser.tab();
     await register(page, ada);
     for (let expiry = 0; expiry < 2; expiry += 1)
