@@ -26,7 +26,8 @@ async function keepPages({ context }: Visitor, { url }: RunningServer): Promise<
 
 describe('offline', () => {
   it('a page keeps its content, shows that it is offline, and recovers on its own', async () => {
-    await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '1s' } });
+    // Long enough to show the dashboard with the first token: it would wait for the refresh that is held.
+    await using server = await startProduct({ settings: { ACCESS_TOKEN_EXPIRY: '4s' } });
     await using wire = await wireTo(server);
     await using browser = await visitor(wire.url);
     browser.expectFault(/ERR_INTERNET_DISCONNECTED|ERR_EMPTY_RESPONSE/);
