@@ -85,8 +85,10 @@ describe("the server's events", () => {
     await register(page, ada);
     await listening(browser, page);
     expect(await before.stop()).toBe(0);
+    // Nothing answers until the server is back, and then the page may be faster than this process.
+    const listensAgain = page.waitForResponse((response) => isStream(response.url()));
     await using after = await startProduct({ folder: before.folder, settings: { PORT: String(before.port) } });
-    await page.waitForRequest((request) => isStream(request.url()));
+    await listensAgain;
     await after.query("update sessions set ended_at = 1, end_reason = 'revoked'");
     await seesLogin(page);
   });
