@@ -19,6 +19,7 @@ describe('the list of people', () => {
     const page = await browser.tab();
     await openAdmin(server, page);
     const rows = page.getByRole('rowheader');
+    await page.getByText('5 people', { exact: true }).waitFor();
     expect(await rows.allTextContents()).toEqual([ada.username, grace.username, 'p001', 'p002', 'p003']);
     expect(await page.getByRole('row', { name: grace.username }).textContent()).toContain('Admin');
 
