@@ -34,13 +34,21 @@ describe('five tabs', () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     const tabs = await fiveTabs(browser, ada);
+    // From the tab: the server, which would only report that the session was ended, hears of it last.
+    const { promise: allHaveHeard, resolve: tellServer } = Promise.withResolvers<void>();
+    await tabs[2].route('**/trpc/auth.logout', async (route) => {
+      await allHaveHeard;
+      await route.continue();
+    });
+    const told = tabs[2].waitForResponse(/auth\.logout/);
     await tabs[2].getByRole('button', { name: 'Log out' }).click();
     for (const tab of tabs) {
       await seesLogin(tab);
-      // From the tab: the server would only report that the session was ended.
       await tab.getByRole('status').getByText('You have logged out.').waitFor();
       expect(await tracesOf(tab, ada)).toEqual([]);
     }
+    tellServer();
+    expect((await told).status()).toBe(200);
   });
 
   it('all show the user who logs in in one, and nothing of the previous user', async () => {
