@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { createAccount } from './support/api.ts';
 import { glance, lookAway } from './support/attention.ts';
-import { ada, grace, register, seesDashboardOf, seesLogin, sendLogin, type Person } from './support/people.ts';
+import { ada, grace, logOut, register, seesDashboardOf, seesLogin, sendLogin, type Person } from './support/people.ts';
 import { startProduct } from './support/server.ts';
 import { collectTokens, expired, mostWithin, subjectOf } from './support/tokens.ts';
 import { visitor } from './support/visitor.ts';
@@ -56,7 +56,7 @@ describe('tabs', () => {
     const second = await browser.tab();
     await second.goto('/dashboard');
     await seesDashboardOf(second, ada);
-    await first.getByRole('button', { name: 'Log out' }).click();
+    await logOut(first);
     await seesLogin(second);
     await sendLogin(first, grace);
     await seesDashboardOf(first, grace);
@@ -165,7 +165,7 @@ describe('a tab of Ada while somebody else logs in elsewhere', () => {
     await seesDashboardOf(second, ada);
     await lookAway(second);
     const entries = journal(second);
-    await first.getByRole('button', { name: 'Log out' }).click();
+    await logOut(first);
     await sendLogin(first, grace);
     await seesDashboardOf(first, grace);
     await Promise.all(tokens.map(expired));
