@@ -34,22 +34,25 @@ async function debuggingAddress(browser: Browser): Promise<string> {
   const { commandLine } = await devtools.send('SystemInfo.getInfo');
   const [, profile = ''] = /--user-data-dir=(\S+)/.exec(commandLine) ?? [];
   const file = join(profile, 'DevToolsActivePort');
-  // Written by another thread, perhaps after the response above; nothing announces it.
-  while (!existsSync(file)) await setTimeout(10);
-  const [port, path] = (await readFile(file, 'utf8')).split('\n');
-  return `ws://localhost:${port}${path}`;
+  // Created and then written by another thread, perhaps after the response above; nothing announces it.
+  for (;;) {
+    const [port, path] = existsSync(file) ? (await readFile(file, 'utf8')).split('\n') : [];
+    if (path !== undefined) return `ws://localhost:${port}${path}`;
+    await setTimeout(10);
+  }
 }
 
 /** Freezes the tab, as browsers do in the background: timers stop, messages still arrive. */
 export async function freeze(page: Page): Promise<void> {
   const session = await devtoolsOf(page);
   await page.evaluate(() => {
-    document.addEventListener('freeze', () => Object.assign(window, { frozen: true }), { once: true });
+    const frozen = new Promise<void>((resolve) => document.addEventListener('freeze', () => resolve(), { once: true }));
+    Object.assign(window, { frozen });
   });
   await session.send('Emulation.setFocusEmulationEnabled', { enabled: false });
   await session.send('Page.setWebLifecycleState', { state: 'frozen' });
-  // Otherwise the test could pass with a running tab.
-  if (!(await page.evaluate(() => 'frozen' in window))) throw new Error('The tab did not freeze.');
+  // Otherwise the test could pass with a running tab. The response above may come first.
+  await page.evaluate(() => (window as unknown as { frozen: Promise<void> }).frozen);
 }
 
 export async function thaw(page: Page): Promise<void> {
