@@ -7,8 +7,8 @@ import { ada, grace, logIn, register, seesDashboardOf, seesLogin, sendLogin } fr
 import { startProduct } from './support/server.ts';
 import { visitor } from './support/visitor.ts';
 
-/** How soon a person must see what an admin has done. Generous: the server tells their page at once. */
-const SOON_MS = 1000;
+/** Long before the page would find out by itself: a stream looks at the database about every ten seconds. */
+const SOON_MS = 5_000;
 
 describe('the list of people', () => {
   it('finds people by the beginning of a username or an email, and keeps the search in the address', async () => {
@@ -116,7 +116,7 @@ describe('a person, as an admin sees them', () => {
     await page.getByRole('heading', { name: 'People' }).waitFor();
   });
 
-  it('is logged out by the admin, and sees it within a second', async () => {
+  it('is logged out by the admin, and sees it at once', async () => {
     await using server = await startProduct();
     await using browser = await visitor(server.url);
     await using theirs = await visitor(server.url);

@@ -9,7 +9,7 @@ import { runProduct, secrets, startProduct } from './support/server.ts';
 describe('the server process', () => {
   it('completes a login in flight after SIGTERM, accepts no new connections, and exits with 0', async () => {
     // A slow hash, so that the login is still running when the signal arrives.
-    await using server = await startProduct({ settings: { BCRYPT_COST: '14' } });
+    await using server = await startProduct({ settings: { BCRYPT_COST: '13' } });
     await createAccount(server, ada);
 
     const login = request(`${server.url}/trpc/auth.login`, {

@@ -174,8 +174,11 @@ describe('signing in', () => {
 
     // Backwards, because the button is in the header.
     await tabTo(page, page.getByRole('button', { name: 'Log out' }), 'Shift+Tab');
+    const loggedOut = page.waitForEvent('requestfinished', (request) => request.url().includes('auth.logout'));
     await page.keyboard.press('Space');
     await seesLogin(page);
+    // Or its answer could clear the cookie of the login.
+    await loggedOut;
 
     await tabTo(page, page.getByLabel('Email'));
     await page.keyboard.type(grace.email);

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +26,11 @@ export interface ProjectCopy extends AsyncDisposable {
 export async function copyOfTheProject(): Promise<ProjectCopy> {
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-copy-'));
   for (const part of PARTS) await cp(join(PROJECT, part), join(folder, part), { recursive: true });
-  await symlink(join(PROJECT, 'node_modules'), join(folder, 'node_modules'));
+  // Not as a whole: what tools keep in it, such as the dependencies that Vite has optimized, fits one project only.
+  await mkdir(join(folder, 'node_modules'));
+  for (const name of await readdir(join(PROJECT, 'node_modules')))
+    if (name !== '.vite' && name !== '.cache')
+      await symlink(join(PROJECT, 'node_modules', name), join(folder, 'node_modules', name));
   return {
     folder,
     async edit(path, from, to) {
