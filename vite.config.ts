@@ -26,6 +26,8 @@ export default defineConfig({
     execArgv: ['--import', folder('./src/server/db/drizzle-hook.js')],
     // By default one core would be left idle, which is half of a small machine.
     maxWorkers: '100%',
+    // By default a second, which a busy machine may need for anything.
+    expect: { poll: { timeout: 60_000 } },
     projects: [
       {
         extends: true,
@@ -35,8 +37,9 @@ export default defineConfig({
           include: ['{src,scripts}/**/*.test.{ts,tsx}'],
           exclude: ['**/*.http.test.ts'],
           globalSetup: 'src/server/testing/postgres.global-setup.ts',
-          // Only catches hung tests: none depends on the speed of the machine.
+          // These only catch what hangs: no test depends on the speed of the machine.
           testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {
@@ -47,6 +50,7 @@ export default defineConfig({
           include: ['src/**/*.http.test.ts'],
           globalSetup: 'src/server/testing/postgres.global-setup.ts',
           testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {
@@ -64,6 +68,7 @@ export default defineConfig({
           globalSetup: 'src/server/testing/postgres.global-setup.ts',
           setupFiles: 'src/server/testing/worlds-on-postgres.ts',
           testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {
