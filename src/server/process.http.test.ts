@@ -11,7 +11,6 @@ import type { Grant } from '../shared/auth.ts';
 import { failureOf, type Failure } from '../shared/failures.ts';
 import { install, secrets, startProcess, type Installation, type ServerProcess } from './testing/process.ts';
 
-const TIMEOUT_MS = 60_000;
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 
 interface Answer {
@@ -61,7 +60,7 @@ describe('a server killed under load', () => {
     out: boolean;
   }
 
-  it('keeps everything it confirmed', { timeout: TIMEOUT_MS }, async () => {
+  it('keeps everything it confirmed', async () => {
     using place = install();
     for (const lives of [5, 20]) {
       const server = await startProcess(place);
@@ -106,7 +105,7 @@ describe('a server killed under load', () => {
 });
 
 describe('several servers on one database', () => {
-  it('can start concurrently without a database', { timeout: TIMEOUT_MS }, async () => {
+  it('can start concurrently without a database', async () => {
     using place = install();
     const servers = await Promise.all(Array.from({ length: 5 }, () => startProcess(place)));
     try {
@@ -120,7 +119,7 @@ describe('several servers on one database', () => {
     }
   });
 
-  it('behave as one', { timeout: TIMEOUT_MS }, async () => {
+  it('behave as one', async () => {
     using place = install();
     await using one = await startProcess(place);
     await using two = await startProcess(place);
@@ -161,7 +160,7 @@ describe('several servers on one database', () => {
 });
 
 describe('a server that is stopping', () => {
-  it('answers the requests in flight and leaves the database intact', { timeout: TIMEOUT_MS }, async () => {
+  it('answers the requests in flight and leaves the database intact', async () => {
     using place = install();
     await using server = await startProcess(place);
     const sockets = await Promise.all(
@@ -190,7 +189,7 @@ describe('a server that is stopping', () => {
   });
 
   // Regression: such connections, which browsers open in advance, delayed shutdown until the timeout.
-  it('does not wait for connections without a request', { timeout: TIMEOUT_MS }, async () => {
+  it('does not wait for connections without a request', async () => {
     using place = install();
     await using server = await startProcess(place);
     const idle: Socket = connect(Number(new URL(server.url ?? '').port), '127.0.0.1');
@@ -206,7 +205,7 @@ describe('a server that is stopping', () => {
 
 describe('an unread log', () => {
   // Regression: a full pipe kept the process alive past its shutdown timeout.
-  it('neither blocks the server nor keeps it from exiting', { timeout: TIMEOUT_MS }, async () => {
+  it('neither blocks the server nor keeps it from exiting', async () => {
     using place = install();
     await using server = await startProcess(place);
     server.stopReading();
@@ -246,7 +245,7 @@ describe('a failed start', () => {
 });
 
 describe('starting', () => {
-  it('purges expired rows immediately, without waiting for the interval', { timeout: TIMEOUT_MS }, async () => {
+  it('purges expired rows immediately, without waiting for the interval', async () => {
     using place = install();
     const first = await startProcess(place);
     first.signal('SIGTERM');
@@ -260,7 +259,7 @@ describe('starting', () => {
     database.close();
   });
 
-  it('prints no warning, even without an npm script', { timeout: TIMEOUT_MS }, async () => {
+  it('prints no warning, even without an npm script', async () => {
     using place = install();
     await using server = await startProcess(place);
     server.signal('SIGTERM');
@@ -275,7 +274,7 @@ describe('starting', () => {
       { MAIL_URL: 'smtp://127.0.0.1', MAIL_FROM: 'noreply@example.com', APP_URL: 'https://app.example.com' },
       0,
     ],
-  ])('says %s, and shows no mail to anybody', { timeout: TIMEOUT_MS }, async (_what, settings, times) => {
+  ])('says %s, and shows no mail to anybody', async (_what, settings, times) => {
     using place = install();
     await using server = await startProcess(place, settings);
     expect((await post(server, 'auth.register', account('ada'))).status).toBe(200);

@@ -103,7 +103,7 @@ describe('the link', () => {
     expect(symbols).toHaveLength(1);
   });
 
-  it('leaves nothing behind after 10,000 operations', { timeout: 60_000 }, async () => {
+  it('leaves nothing behind after 10,000 operations', async () => {
     const { client, serve, browser, session, clock } = openClient();
     let good = 0;
     // Refused now and then, to cover every path.

@@ -5,9 +5,6 @@ import { createPasswords } from './passwords/hash.ts';
 import { sqliteStore } from './store/sqlite/auth-store.ts';
 import type { AuthStore } from './store/auth-store.ts';
 
-// Hashing threads are slow to start on a busy machine.
-vi.setConfig({ testTimeout: 30_000 });
-
 const NOW = Date.UTC(2030, 0, 1);
 const onMalformedHash = vi.fn<() => void>();
 const passwords = createPasswords({ cost: 4, threads: 1, onMalformedHash });

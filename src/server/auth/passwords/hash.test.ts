@@ -2,9 +2,6 @@ import { hash as bcrypt } from 'bcryptjs';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createPasswords, type Passwords } from './hash.ts';
 
-// Hashing threads are slow to start on a busy machine.
-vi.setConfig({ testTimeout: 30_000 });
-
 /** The minimum of bcrypt: nothing here depends on how long it takes. */
 const COST = 4;
 
