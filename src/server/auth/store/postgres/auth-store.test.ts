@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { isDatabaseUnavailable } from '../../../db/errors.ts';
 import { openPostgres, type PostgresDatabase } from '../../../db/postgres.ts';
 import { execute, type TestDatabase } from '../../../testing/postgres.ts';
@@ -239,7 +239,7 @@ describe('a store whose database is unavailable', () => {
     expect(await store.authenticate(accessClaims(1, START), later, policy)).toMatchObject({ kind: 'authenticated' });
     expect(await contents()).toEqual(before);
     await makeReadOnly(false);
-    await vi.waitFor(() => store.ping());
+    await expect.poll(() => store.ping()).toBeUndefined();
     for (const write of Object.values(writes)) await write();
     expect(await contents()).not.toEqual(before);
   });
