@@ -76,7 +76,7 @@ describe("a feature's own sign-in", () => {
     proofs.set('wrong', { kind: 'failed', failure: { code: 'invalid_credentials' } } satisfies Proof);
     const attempt = () => world.client().mutate('codes.redeem', { code: 'wrong' });
     for (let count = 0; count < ATTEMPTS; count += 1) expect((await attempt()).status).toBe(401);
-    expect((await attempt()).failure).toEqual({ code: 'rate_limited', retryAfter: 60 });
+    expect((await attempt()).failure).toEqual({ code: 'rate_limited', retryAfter: expect.any(Number) });
     expect(await world.sql(`select points from rate_limits where key like 'feature:codes:%'`)).toHaveLength(1);
     expect((await auditTypes(world)).filter((type) => type === 'limited')).toHaveLength(1);
   });
