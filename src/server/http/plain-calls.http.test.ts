@@ -7,6 +7,7 @@ import { testWorld, type World } from '../testing/world.ts';
 afterEach(() => {
   vi.restoreAllMocks();
   vi.unstubAllGlobals();
+  vi.useRealTimers();
 });
 
 interface Call {
@@ -119,6 +120,8 @@ describe('a plain call', () => {
   });
 
   it('gets Retry-After when rate-limited', async () => {
+    // The limiters read Date themselves, and the seconds left may change between the two answers.
+    vi.useFakeTimers({ toFake: ['Date'] });
     await using world = await testWorld();
     const login: Call = { path: 'auth.login', method: 'POST', body: '{"email":"a@b.co","password":"x"}' };
     while ((await send(world, login)).status !== 429);
