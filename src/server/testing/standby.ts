@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { expect } from 'vitest';
 import { embeddedPostgres, execute, freePort, type PostgresServer } from './postgres.ts';
 
 export interface Standby extends AsyncDisposable {
@@ -41,9 +42,11 @@ export async function startStandby(primary: PostgresServer): Promise<Standby> {
   });
   // Resolves only once it has been promoted.
   const promoted = server.start();
-  // From here on, commits wait until it has connected.
   await execute(primary.url, `alter system set synchronous_standby_names = '*'`);
   await execute(primary.url, 'select pg_reload_conf()');
+  // Both take a while. Even where a commit does not wait for the standby yet, the primary does before it stops.
+  const replicating = `select sync_state from pg_stat_replication`;
+  await expect.poll(() => execute(primary.url, replicating)).toEqual([{ sync_state: 'sync' }]);
   return {
     port,
     async promote() {
