@@ -187,10 +187,11 @@ describe.each(places)('mail of a server on %s', (_name, open) => {
     await using last = await place.start(smtp);
     await smtp.until(() => tally(smtp, accounts).lost.length === 0);
     await expectDone(place, last);
-    const { twice, ...others } = tally(smtp, accounts);
+    const { mails, lost } = tally(smtp, accounts);
     // Nobody got mail without an account, either.
-    expect(others).toEqual({ mails: accounts.length, lost: [], moreOften: 0 });
-    expect(twice).toBeLessThanOrEqual(KILLS * MAX_SENDING);
+    expect({ mails, lost }).toEqual({ mails: accounts.length, lost: [] });
+    // A mail may be among those that are being sent at more than one kill.
+    expect(smtp.received.length - mails).toBeLessThanOrEqual(KILLS * MAX_SENDING);
   });
 
   it('is finished before the server stops', async () => {
