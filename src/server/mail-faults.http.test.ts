@@ -15,6 +15,8 @@ interface Place extends AsyncDisposable {
   /** Starts a server on the same data as those before. */
   start(smtp: TestSmtpServer): Promise<ServerProcess>;
   sql(statement: string): Promise<Record<string, unknown>[]>;
+  /** Resolves once nothing is executed any more that servers have sent which have been killed since. */
+  quiet(): Promise<void>;
 }
 
 const mailSettings = ({ port }: TestSmtpServer) => ({
@@ -38,6 +40,8 @@ async function onSqlite(): Promise<Place> {
         database.close();
       }
     },
+    // SQLite runs in the server.
+    async quiet() {},
     async [Symbol.asyncDispose]() {
       place[Symbol.dispose]();
     },
@@ -52,6 +56,11 @@ async function onPostgres(): Promise<Place> {
   return {
     start: (smtp) => startProcess(place, { ...mailSettings(smtp), DATABASE_URL: url }),
     sql: (statement) => execute(url, statement),
+    async quiet() {
+      const working = `select state from pg_stat_activity
+        where datname = current_database() and application_name = 'latchkey'`;
+      await expect.poll(() => execute(url, working)).toEqual([]);
+    },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
@@ -179,6 +188,7 @@ describe.each(places)('mail of a server on %s', (_name, open) => {
       };
       await Promise.all(Array.from({ length: CLIENTS }, (_, client) => live(client)));
       await server.exited;
+      await place.quiet();
       await runOut(place);
     }
     const accounts = (await place.sql('select email from users')).map(({ email }) => String(email));
