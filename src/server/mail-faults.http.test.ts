@@ -195,7 +195,8 @@ describe.each(places)('mail of a server on %s', (_name, open) => {
     expect(accounts.length).toBeGreaterThanOrEqual(acknowledged);
 
     await using last = await place.start(smtp);
-    await smtp.until(() => tally(smtp, accounts).lost.length === 0);
+    // Not only until everybody has got one: those that are sent once more may be the last.
+    await expect.poll(() => place.sql('select recipient from outbox')).toEqual([]);
     await expectDone(place, last);
     const { mails, lost } = tally(smtp, accounts);
     // Nobody got mail without an account, either.

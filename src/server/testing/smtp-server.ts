@@ -7,8 +7,8 @@ export interface TestSmtpServer extends AsyncDisposable {
   port: number;
   /** Every mail that has been received as a whole, whether or not that has been confirmed. */
   received: readonly ParsedMail[];
-  /** Resolves once that many mails have been received, or once what has been received is as asked for. */
-  until(wanted: number | (() => boolean)): Promise<void>;
+  /** Resolves once that many mails have been received. */
+  until(count: number): Promise<void>;
   /** Receives mails from now on, and confirms none: their senders wait. */
   hold(): void;
   /** Confirms the mails held, and those to come. */
@@ -47,9 +47,8 @@ export async function smtpServer(options: SMTPServerOptions = {}): Promise<TestS
   return {
     port,
     received,
-    async until(wanted) {
-      const isReached = typeof wanted === 'number' ? () => received.length >= wanted : wanted;
-      while (!isReached()) await once(emitter, 'mail');
+    async until(count) {
+      while (received.length < count) await once(emitter, 'mail');
     },
     hold: () => void (held ??= []),
     release,
