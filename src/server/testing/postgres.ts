@@ -1,8 +1,9 @@
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { chmod, cp, mkdtemp, rm } from 'node:fs/promises';
 import { registerHooks } from 'node:module';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -11,6 +12,11 @@ import pg from 'pg';
 
 /** Every test file keeps a few connections, and every server of a test up to those of its pool. */
 const MAX_CONNECTIONS = 400;
+
+/** Above those of well-known servers. */
+const FIRST_PORT = 15_000;
+/** Linux gives ports from 32,768 on to whoever asks for any, and others from 49,152 on. */
+const FIRST_ANY_PORT = 32_768;
 
 export interface PostgresServer extends AsyncDisposable {
   /** Of the maintenance database, as the superuser. */
@@ -100,16 +106,26 @@ async function copyBinaries(): Promise<void> {
   });
 }
 
+/**
+ * A port that nobody listens on. Not one of those that systems give to whoever asks for any, as every other test does: a server
+ * that takes its time to start, or is stopped for a while, would find its own taken.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  return port;
+  for (;;) {
+    const port = randomInt(FIRST_PORT, FIRST_ANY_PORT);
+    const server = createServer();
+    const listening = once(server.listen(port, '127.0.0.1'), 'listening');
+    const isFree = await listening.then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'EADDRINUSE') return false;
+        throw error;
+      },
+    );
+    if (!isFree) continue;
+    await once(server.close(), 'close');
+    return port;
+  }
 }
 
 export interface TestDatabase extends AsyncDisposable {
