@@ -10,6 +10,8 @@ import { DatabaseUnavailable } from './errors.ts';
 const MIGRATIONS = inProject('drizzle/sqlite');
 /** How long a statement waits for another process's lock. Short, because SQLite blocks the only thread while it waits. */
 const BUSY_TIMEOUT_MS = 250;
+/** The default, 2 MB, does not even hold the indexes of a hundred thousand sessions. Memory is taken as it is needed. */
+const CACHE_KB = 64 * 1024;
 /** How long migrating waits for another instance that is migrating. */
 const MIGRATION_TIMEOUT_MS = 30_000;
 /** In earlier versions a checkpoint that races with a writer can corrupt the file (https://sqlite.org/wal.html#walresetbug). */
@@ -41,6 +43,7 @@ function open(path: string) {
     // that may be undone opt out with `withoutFsync`.
     client.pragma('synchronous = FULL');
     client.pragma('foreign_keys = ON');
+    client.pragma(`cache_size = -${CACHE_KB}`);
     verify(client, path);
     const db = drizzle(client);
     migrateExclusively(path, () => migrate(db, { migrationsFolder: MIGRATIONS }));
