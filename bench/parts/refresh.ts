@@ -1,6 +1,6 @@
 import { generate, latenciesOf } from '../load/load.ts';
 import { byCpuTime, measure, ratesOf } from '../load/measure.ts';
-import { population, type SeededSession } from '../population.ts';
+import { population } from '../population.ts';
 import { milliseconds, perSecond, round, withSpread, type Part } from '../results.ts';
 import { cores } from '../servers/cores.ts';
 import { countFsyncs } from '../servers/fsyncs.ts';
@@ -10,33 +10,37 @@ import { interleave, percentile, ratios, summarize } from '../statistics.ts';
 const CONNECTIONS = 8;
 const SECONDS = 2;
 const ROUNDS = 5;
-const WARM_UP = 2;
+/** It takes so long until V8 has optimized a refresh. */
+const WARM_UP = 4;
 /** More than any server handles in a round: within a minute, a second refresh of a session would not rotate. */
-const PER_ROUND = 20_000;
+const SESSIONS = 10_000;
 const TRACED = 2_000;
 
 /** Rotating refreshes per second, and their fsyncs. */
 export const refresh: Part = async () => {
   const core = cores?.server;
-  await using people = await population(PER_ROUND * (ROUNDS + WARM_UP) + TRACED);
+  await using people = await population(SESSIONS);
   await using bare = await startBare({ core });
   await using product = await startProduct({ core, ...people });
-  let used = 0;
-  const take = (count: number): SeededSession[] => people.sessions.slice(used, (used += count));
+  const calls = people.sessions.map(refreshOf);
   const common = { connections: CONNECTIONS, seconds: SECONDS };
   const results = await interleave(
     {
       bare: () => measure(bare, { ...common, calls: bare.reads }),
-      product: () => measure(product, { ...common, calls: take(PER_ROUND).map(refreshOf), once: true }),
+      async product() {
+        await people.rewind();
+        return measure(product, { ...common, calls, once: true });
+      },
     },
     { rounds: ROUNDS, warmUp: WARM_UP },
   );
   const [ours, theirs] = [ratesOf(results.product), ratesOf(results.bare)];
   const p99 = summarize(results.product.map((result) => percentile(latenciesOf(result), 99)));
 
+  await people.rewind();
   const fsyncs = await countFsyncs(product, async () => {
-    const calls = take(TRACED).map(refreshOf);
-    await generate([{ port: product.port, calls, connections: CONNECTIONS, seconds: 60, once: true }]);
+    const traced = calls.slice(0, TRACED);
+    await generate([{ port: product.port, calls: traced, connections: CONNECTIONS, seconds: 60, once: true }]);
   });
   return [
     {

@@ -68,7 +68,8 @@ export function plainCalls(services: Services, defaults: Record<string, string>)
     // defaults, but not what tRPC decides.
     res
       .writeHead(res.statusCode === 200 ? getHTTPStatusCode(answers) : res.statusCode, {
-        ...unset(defaults, res),
+        ...defaults,
+        ...res.getHeaders(),
         ...decided,
         ...retryAfter(errors),
         'X-Request-Id': requestIdOf(res),
@@ -76,11 +77,6 @@ export function plainCalls(services: Services, defaults: Record<string, string>)
       })
       .end(body);
   };
-}
-
-function unset(headers: Record<string, string>, res: Response): Record<string, string> {
-  if (res.getHeaderNames().length === 0) return headers;
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !res.hasHeader(name)));
 }
 
 function inputOf(calls: Calls, type: 'query' | 'mutation', index: number): unknown {
