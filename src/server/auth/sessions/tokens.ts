@@ -15,6 +15,8 @@ const ALGORITHM = 'HS256';
 /** In characters. Bounds the work spent on tokens that are not ours. */
 const TOKEN_MAX_LENGTH = 4096;
 const REMEMBERED_MAX = 5_000;
+/** All tokens of one kind and key have the same. */
+const HEADERS_MAX = 16;
 const CLOCK_TOLERANCE_SECONDS = 60;
 
 /** Fractional seconds (RFC 7519, section 2): with short lifetimes the reuse interval is a second or less. */
@@ -73,17 +75,23 @@ function tokenKind<Claims extends { iat: number; exp: number }>(
   if (signing === undefined) throw new Error('At least one secret is required.');
   // Strict: parameters we never write, such as `crit`, `b64` or `jku`, ask for something we do not support.
   const headerSchema = z.strictObject({ alg: z.literal(ALGORITHM), typ: z.literal(typ), kid: z.string().optional() });
+  const keysFor = new LRUCache<string, Key[]>({
+    max: HEADERS_MAX,
+    memoMethod(header) {
+      const { kid } = headerSchema.parse(JSON.parse(Buffer.from(header, 'base64url').toString()));
+      // `kid` selects only among our own keys (RFC 8725, section 3.10).
+      return keys.filter(({ id }) => kid === undefined || kid === id);
+    },
+  });
 
   function signedClaims(token: string, now: number): Claims | undefined {
     if (token.length > TOKEN_MAX_LENGTH) return undefined;
     // Compact serialization only (RFC 7515, section 7.1): three parts of unpadded base64url.
-    const [, head] = /^([\w-]+)\.[\w-]+\.[\w-]+$/.exec(token) ?? [];
-    if (head === undefined) return undefined;
+    const [, header] = /^([\w-]+)\.[\w-]+\.[\w-]+$/.exec(token) ?? [];
+    if (header === undefined) return undefined;
     // The library also throws errors other than its own, for example if the payload is not JSON. All mean invalid.
     try {
-      const { kid } = headerSchema.parse(JSON.parse(Buffer.from(head, 'base64url').toString()));
-      // `kid` selects only among our own keys (RFC 8725, section 3.10).
-      for (const key of keys.filter(({ id }) => kid === undefined || kid === id)) {
+      for (const key of keysFor.memo(header)) {
         const payload = signedPayload(token, key.secret, toSeconds(now));
         if (payload !== undefined) return Object.freeze(schema.parse(payload));
       }
