@@ -1,11 +1,28 @@
-import { defineConfig } from 'vite';
+import { defineConfig, type Plugin } from 'vite';
 
 const folder = (path: string) => new URL(path, import.meta.url).pathname;
+
+/** tRPC's package copies objects with a helper for old runtimes, which takes a twelfth of a read. */
+const nativeSpread: Plugin = {
+  name: 'native-spread',
+  transform: {
+    filter: { code: 'function _objectSpread2(e)' },
+    handler(code) {
+      const native = code.replace(
+        /function _objectSpread2\(e\) \{[\s\S]*?\n\}/,
+        // The lines that follow keep their numbers.
+        (helper) => `const _objectSpread2 = Object.assign;${helper.replaceAll(/[^\n]/g, '')}`,
+      );
+      return { code: native, map: null };
+    },
+  },
+};
 
 // In production the server is forty files instead of six hundred. Apart from vite.config.ts, because Vitest would take the packages
 // apart as well.
 export default defineConfig({
   publicDir: false,
+  plugins: [nativeSpread],
   ssr: {
     noExternal: true,
     // Native, found by the path of a file, or loaded only where they are used.

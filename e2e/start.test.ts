@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { testDatabase } from '../src/server/testing/test-database.ts';
+import { PROJECT } from './support/project.ts';
 import { startProduct } from './support/server.ts';
 
 /** Besides built-in modules. Currently 40, made of 500. */
@@ -81,6 +82,11 @@ describe('the built server, once it listens', () => {
     });
     expect(sources.some((path) => path.includes('/node_modules/nodemailer/'))).toBe(true);
     expect(sources.filter((path) => path.includes('/mail/mailbox'))).toEqual([]);
+  });
+
+  // If this fails, the package is built in another way, and the plugin of vite.server.config.ts to be adapted or deleted.
+  it('contains no helper of tRPC that copies objects slowly', async () => {
+    expect(await readFile(join(PROJECT, 'dist/server/main.js'), 'utf8')).not.toContain('function _objectSpread2');
   });
 
   it('names the files and lines of its source in stack traces', async () => {
