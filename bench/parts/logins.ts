@@ -9,7 +9,7 @@ import { interleave, percentile, ratios, summarize } from '../statistics.ts';
 const COST = 12;
 const CONNECTIONS = 8;
 const IDLE_SECONDS = 2;
-const BUSY_SECONDS = 6;
+const BUSY_SECONDS = 5;
 const HASHING_MS = 2_000;
 const ROUNDS = 3;
 /** More than fit into the queue on any likely machine. */

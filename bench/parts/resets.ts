@@ -6,7 +6,7 @@ import { milliseconds, withSpread, type Part } from '../results.ts';
 import { startProduct } from '../servers/stacks.ts';
 import { interleave, ratios, summarize } from '../statistics.ts';
 
-const ROUNDS = 30;
+const ROUNDS = 20;
 /** In a row, on one connection: so each also shows what the one before leaves to be done, such as sending the mail. */
 const REQUESTS = 10;
 
