@@ -44,8 +44,11 @@ function standardOutput(): DestinationStream {
   // Pino calls this after every fatal line and at exit, and would retry for as long as nothing reads.
   output.flushSync = () => {
     endBy = performance.now() + FINAL_FLUSH_TIMEOUT_MS;
-    writeWaiting();
     try {
+      // Only queues the lines, or they would be written asynchronously, and what the pipe does not take at once be lost.
+      Object.assign(output, { minLength: Infinity });
+      writeWaiting();
+      Object.assign(output, { minLength: 0 });
       flushSync();
     } catch {
     } finally {
