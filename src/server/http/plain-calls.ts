@@ -68,8 +68,7 @@ export function plainCalls(services: Services, defaults: Record<string, string>)
     // defaults, but not what tRPC decides.
     res
       .writeHead(res.statusCode === 200 ? getHTTPStatusCode(answers) : res.statusCode, {
-        ...defaults,
-        ...res.getHeaders(),
+        ...unset(defaults, res),
         ...decided,
         ...retryAfter(errors),
         'X-Request-Id': requestIdOf(res),
@@ -77,6 +76,12 @@ export function plainCalls(services: Services, defaults: Record<string, string>)
       })
       .end(body);
   };
+}
+
+/** The defaults that the procedure has not set itself. Most set nothing, or a cookie, which is not among them. */
+function unset(defaults: Record<string, string>, res: Response): Record<string, string> {
+  if (res.getHeaderNames().every((name) => name === 'set-cookie')) return defaults;
+  return Object.fromEntries(Object.entries(defaults).filter(([name]) => !res.hasHeader(name)));
 }
 
 function inputOf(calls: Calls, type: 'query' | 'mutation', index: number): unknown {
