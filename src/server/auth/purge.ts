@@ -3,14 +3,14 @@ const BATCH_ROWS = 200;
 
 /**
  * Yields to requests between batches.
- * @param deleteRows goes through at most `limit` rows, and answers how many it found: fewer, if there are no more
- * @returns the total number of rows found
+ * @param purgeBatch handles at most `limit` rows and returns how many there were; fewer means that none are left
+ * @returns the total number of rows handled
  */
-export async function purge(deleteRows: (limit: number) => Promise<number>): Promise<number> {
+export async function purge(purgeBatch: (limit: number) => Promise<number>): Promise<number> {
   let total = 0;
-  for (let found = BATCH_ROWS; found === BATCH_ROWS;) {
-    found = await deleteRows(BATCH_ROWS);
-    total += found;
+  for (let handled = BATCH_ROWS; handled === BATCH_ROWS;) {
+    handled = await purgeBatch(BATCH_ROWS);
+    total += handled;
     await new Promise((resolve) => {
       setImmediate(resolve);
     });

@@ -232,9 +232,9 @@ export function createSessions(options: {
       const before = clock() - 2 * policy.refreshTokenLifetimeMs;
       let total = 0;
       await purge(async (limit) => {
-        const { looked, deleted } = await store.purgeSessions(before, limit);
+        const { examined, deleted } = await store.purgeSessions(before, limit);
         total += deleted;
-        return looked;
+        return examined;
       });
       return total;
     },

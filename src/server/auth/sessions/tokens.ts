@@ -15,7 +15,7 @@ const ALGORITHM = 'HS256';
 /** In characters. Bounds the work spent on tokens that are not ours. */
 const TOKEN_MAX_LENGTH = 4096;
 const REMEMBERED_MAX = 5_000;
-/** All tokens of one kind and key have the same. */
+/** All tokens of one kind and key share one header. */
 const HEADERS_MAX = 16;
 const CLOCK_TOLERANCE_SECONDS = 60;
 

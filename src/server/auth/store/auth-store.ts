@@ -169,10 +169,10 @@ export interface AuthStore {
   /** Durable. The first reason stays. @returns false where the session had already ended */
   endSession(id: string, reason: EndReason, now: number): Promise<boolean>;
   /**
-   * Looks at no more than `limit` sessions that may have an `issuedAt` before `before`, and deletes those that do.
-   * @returns the numbers of rows looked at and deleted; there may be more where as many as `limit` were looked at
+   * Examines at most `limit` sessions that may have an `issuedAt` before `before`, and deletes those that do.
+   * @returns the numbers of rows examined and deleted; where `limit` rows were examined, there may be more
    */
-  purgeSessions(before: number, limit: number): Promise<{ looked: number; deleted: number }>;
+  purgeSessions(before: number, limit: number): Promise<{ examined: number; deleted: number }>;
   /** Rejects where the database cannot be read or written; it writes nothing, so a full disk goes unnoticed. */
   ping(): Promise<void>;
 }
@@ -208,6 +208,7 @@ export const mayLoseAdmin = (change: AccountChange): boolean =>
 export const losesAdmin = (account: Account, change: AccountChange): boolean =>
   isActiveAdmin(account) && (change.delete === true || !isActiveAdmin({ ...account, ...change.set }));
 
+/** With a lower bound of `issuedAt` to purge by, which only purging moves. */
 export const toStoredSession = (session: SessionRow) => ({ ...session, indexedIssuedAt: session.issuedAt });
 
 export const toOutboxRow = (mail: NewMail, now: number) => ({

@@ -443,22 +443,27 @@ export function postgresStore({ db, ping }: Pick<PostgresDatabase, 'db' | 'ping'
     endSession: (id, reason, now) => end(db, id, reason, now),
 
     async purgeSessions(before, limit) {
-      const due = await db
-        .select({ id: sessions.id })
-        .from(sessions)
-        .where(lt(sessions.indexedIssuedAt, before))
-        .orderBy(sessions.indexedIssuedAt)
-        .limit(limit);
-      const isDue = inArray(
-        sessions.id,
-        due.map(({ id }) => id),
-      );
-      const { rowCount } = await db.delete(sessions).where(and(isDue, lt(sessions.issuedAt, before)));
-      await db
-        .update(sessions)
-        .set({ indexedIssuedAt: sql`${sessions.issuedAt}` })
-        .where(isDue);
-      return { looked: due.length, deleted: rowCount ?? 0 };
+      return db.transaction(async (tx) => {
+        const due = await tx
+          .select({ id: sessions.id })
+          .from(sessions)
+          .where(lt(sessions.indexedIssuedAt, before))
+          .orderBy(sessions.indexedIssuedAt)
+          .limit(limit)
+          // Rows that somebody is changing are left for the next time.
+          .for('update', { skipLocked: true });
+        if (due.length === 0) return { examined: 0, deleted: 0 };
+        const isDue = inArray(
+          sessions.id,
+          due.map(({ id }) => id),
+        );
+        const { rowCount } = await tx.delete(sessions).where(and(isDue, lt(sessions.issuedAt, before)));
+        await tx
+          .update(sessions)
+          .set({ indexedIssuedAt: sql`${sessions.issuedAt}` })
+          .where(isDue);
+        return { examined: due.length, deleted: rowCount ?? 0 };
+      });
     },
 
     ping,

@@ -396,6 +396,7 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
         .orderBy(sessions.indexedIssuedAt)
         .limit(limit)
         .all();
+      if (due.length === 0) return { examined: 0, deleted: 0 };
       const isDue = inArray(
         sessions.id,
         due.map(({ id }) => id),
@@ -409,7 +410,7 @@ export function sqliteStore({ db, withoutFsync, checkFile }: SqliteDatabase, onM
           .set({ indexedIssuedAt: sql`${sessions.issuedAt}` })
           .where(isDue)
           .run();
-        return { looked: due.length, deleted: changes };
+        return { examined: due.length, deleted: changes };
       });
     },
 

@@ -46,7 +46,7 @@ export const sessions = sqliteTable(
     userAgent: text('user_agent'),
     ip: text('ip'),
     // For purging: at most `issuedAt`, which it follows only when purging looks at it. An index on `issuedAt` itself
-    // would have to be changed by every rotation, which made refreshing an eighth slower.
+    // would have to be changed by every rotation, which would make refreshing an eighth slower.
     indexedIssuedAt: time('indexed_issued_at').notNull().default(0),
   },
   (table) => [

@@ -914,7 +914,7 @@ export function describeAuthStore(name: string, open: (onMail?: () => void) => P
         await store.createSession({ session: newSession({ id: 'before', issuedAt: START - 1 }) }, anna());
         await store.createSession({ session: newSession({ id: 'at', issuedAt: START }) }, anna());
         await store.createSession({ session: newSession({ id: 'after', issuedAt: START + 1 }) }, anna());
-        expect(await store.purgeSessions(START, 10)).toEqual({ looked: 1, deleted: 1 });
+        expect(await store.purgeSessions(START, 10)).toEqual({ examined: 1, deleted: 1 });
         expect(await stored('before')).toBe('expired');
         expect(await stored('at')).toMatchObject({ id: 'at' });
         expect(await stored('after')).toMatchObject({ id: 'after' });
@@ -923,25 +923,25 @@ export function describeAuthStore(name: string, open: (onMail?: () => void) => P
       it('keeps an old session that is still in use', async () => {
         await store.createSession({ session: newSession() }, anna());
         await redeem(refreshClaims(1, START), START + DAY);
-        expect(await store.purgeSessions(START + DAY, 10)).toEqual({ looked: 1, deleted: 0 });
+        expect(await store.purgeSessions(START + DAY, 10)).toEqual({ examined: 1, deleted: 0 });
         expect(await stored()).toMatchObject({ generation: 2 });
         // And does not look at it again before it has to.
-        expect(await store.purgeSessions(START + DAY, 10)).toEqual({ looked: 0, deleted: 0 });
-        expect(await other.purgeSessions(START + DAY + 1, 10)).toEqual({ looked: 1, deleted: 1 });
+        expect(await store.purgeSessions(START + DAY, 10)).toEqual({ examined: 0, deleted: 0 });
+        expect(await other.purgeSessions(START + DAY + 1, 10)).toEqual({ examined: 1, deleted: 1 });
       });
 
       it('deletes at most the limit, and answers how many', async () => {
         for (let i = 0; i < 5; i++) await store.createSession({ session: newSession({ id: `s${i}` }) }, anna());
-        expect(await store.purgeSessions(START + 1, 2)).toEqual({ looked: 2, deleted: 2 });
-        expect(await other.purgeSessions(START + 1, 2)).toEqual({ looked: 2, deleted: 2 });
-        expect(await store.purgeSessions(START + 1, 2)).toEqual({ looked: 1, deleted: 1 });
-        expect(await store.purgeSessions(START + 1, 2)).toEqual({ looked: 0, deleted: 0 });
+        expect(await store.purgeSessions(START + 1, 2)).toEqual({ examined: 2, deleted: 2 });
+        expect(await other.purgeSessions(START + 1, 2)).toEqual({ examined: 2, deleted: 2 });
+        expect(await store.purgeSessions(START + 1, 2)).toEqual({ examined: 1, deleted: 1 });
+        expect(await store.purgeSessions(START + 1, 2)).toEqual({ examined: 0, deleted: 0 });
       });
 
       it('deletes ended sessions for good', async () => {
         await store.createSession({ session: newSession() }, anna());
         await store.endSession('session', 'revoked', START);
-        expect(await store.purgeSessions(START + 1, 10)).toEqual({ looked: 1, deleted: 1 });
+        expect(await store.purgeSessions(START + 1, 10)).toEqual({ examined: 1, deleted: 1 });
         expect(await redeem(refreshClaims(1, START), START)).toEqual({
           kind: 'ended',
           reason: 'expired',
