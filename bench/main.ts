@@ -53,8 +53,8 @@ if (unknown.length > 0) {
   process.stderr.write(`No such part: ${unknown.join(', ')}. Choose from ${Object.keys(parts).join(', ')}.\n`);
   process.exit(1);
 }
-if (!existsSync(new URL('../dist/client/index.html', import.meta.url)))
-  throw new Error('The client has not been built. Run `npm run bench`, which builds it.');
+if (['client/index.html', 'server/main.js'].some((path) => !existsSync(new URL(`../dist/${path}`, import.meta.url))))
+  throw new Error('The product has not been built. Run `npm run bench`, which builds it.');
 
 const [busyBefore = 0] = loadavg();
 const header = await describeRun();

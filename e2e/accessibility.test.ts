@@ -4,7 +4,7 @@ import { confirmWith, letProofsAge, openAccount } from './support/account.ts';
 import { mailServer } from './support/mail.ts';
 import { ada, fillIn, register, seesDashboardOf, seesLogin, sendLogin } from './support/people.ts';
 import { startProduct } from './support/server.ts';
-import { hasTitle } from './support/title.ts';
+import { waitForTitle } from './support/title.ts';
 import { visitor } from './support/visitor.ts';
 
 describe('accessibility', () => {
@@ -151,11 +151,11 @@ describe('accessibility', () => {
       ['/nowhere', 'Page not found'],
     ] as const) {
       await page.goto(path);
-      await hasTitle(page, title);
+      await waitForTitle(page, title);
     }
     await register(page, ada);
-    await hasTitle(page, 'Dashboard');
+    await waitForTitle(page, 'Dashboard');
     await openAccount(page);
-    await hasTitle(page, 'Account');
+    await waitForTitle(page, 'Account');
   });
 });

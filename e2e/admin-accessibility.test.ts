@@ -5,7 +5,7 @@ import { createAccount } from './support/api.ts';
 import { mailServer } from './support/mail.ts';
 import { ada, register } from './support/people.ts';
 import { startProduct } from './support/server.ts';
-import { hasTitle } from './support/title.ts';
+import { waitForTitle } from './support/title.ts';
 import { visitor } from './support/visitor.ts';
 
 /** axe runs 32 times, which took more than half of the usual time on a busy machine. */
@@ -24,7 +24,7 @@ it('passes axe on every page for admins, and each has its own title', { timeout:
   const page = await browser.tab();
   await openAdmin(server, page);
   await page.getByText('50 people so far').waitFor();
-  await hasTitle(page, 'People');
+  await waitForTitle(page, 'People');
   await expectAccessible(page, 'people');
   await page.goto('/admin/people?search=nobody');
   await page.getByText('starts with “nobody”').waitFor();
@@ -32,19 +32,19 @@ it('passes axe on every page for admins, and each has its own title', { timeout:
 
   await page.goto('/admin/people?search=wolf');
   await openPerson(page, longest.username);
-  await hasTitle(page, longest.username);
+  await waitForTitle(page, longest.username);
   await expectAccessible(page, 'person');
   await page.getByRole('button', { name: 'Disable account' }).click();
   await page.getByRole('dialog').waitFor();
   await expectAccessible(page, 'person, asking');
   await page.goto('/admin/people/nobody');
   await page.getByRole('heading', { name: 'No such person' }).waitFor();
-  await hasTitle(page, 'No such person');
+  await waitForTitle(page, 'No such person');
   await expectAccessible(page, 'no such person');
 
   await page.goto('/admin/audit');
   await page.getByText('3 events', { exact: true }).waitFor();
-  await hasTitle(page, 'Audit');
+  await waitForTitle(page, 'Audit');
   await expectAccessible(page, 'audit');
   await page.goto('/admin/audit?person=nobody');
   await page.getByText('Nothing has been recorded.').waitFor();
@@ -55,6 +55,6 @@ it('passes axe on every page for admins, and each has its own title', { timeout:
   await register(member, { ...ada, username: 'ada', email: 'another@example.com' });
   await member.goto('/admin');
   await member.getByRole('heading', { name: 'You are not allowed to see this page' }).waitFor();
-  await hasTitle(member, 'Not allowed');
+  await waitForTitle(member, 'Not allowed');
   await expectAccessible(member, 'not allowed');
 });

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { confirmDialog, openAdmin, openPerson } from './support/admin.ts';
 import { ada, grace, register, seesDashboardOf } from './support/people.ts';
 import { startProduct } from './support/server.ts';
-import { hasTitle } from './support/title.ts';
+import { waitForTitle } from './support/title.ts';
 import { visitor } from './support/visitor.ts';
 
 /** Long before the page would find out by itself: a stream looks at the database about every ten seconds. */
@@ -84,7 +84,7 @@ describe('a person who is no admin', () => {
     for (const path of ['/admin', '/admin/people', '/admin/people/x', '/admin/audit']) {
       await page.goto(path);
       await isForbidden(page).waitFor();
-      await hasTitle(page, 'Not allowed');
+      await waitForTitle(page, 'Not allowed');
     }
     await page.getByRole('link', { name: 'Go to the dashboard' }).click();
     await seesDashboardOf(page, ada);

@@ -205,7 +205,7 @@ export function readSettings(options: {
   };
 }
 
-/** What is wrong with settings that are each valid, told along with those that are not. */
+/** Conflicts between settings that are valid on their own. */
 function conflicts(all: Record<string, string | undefined>, production: boolean): string[] {
   const valid = <Name extends keyof Parsed>(name: Name) =>
     schema.shape[name].safeParse(all[name]).data as Parsed[Name] | undefined;
