@@ -4,7 +4,7 @@ import { launchChromium } from './chromium.ts';
 
 /**
  * Per browser step. Longer than the pauses of a page between two attempts (30 s), and than a stream takes to look at the database
- * for itself (11 s); shorter than the test timeout, which leaves time for cleanup.
+ * for itself (13 s); shorter than the test timeout, which leaves time for cleanup.
  */
 const STEP_TIMEOUT_MS = 60_000;
 

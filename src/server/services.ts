@@ -16,7 +16,7 @@ import type { Settings } from './env.ts';
 import type { Logger } from './log.ts';
 import type { Mail } from './mail/mail.ts';
 
-/** How long a page may take to show what another process has changed. */
+/** How long a page may take, and up to a quarter more, to show what another process has changed. */
 const LOOK_INTERVAL_MS = 10_000;
 
 export type Services = Awaited<ReturnType<typeof createServices>>;
@@ -24,7 +24,7 @@ export type Services = Awaited<ReturnType<typeof createServices>>;
 /**
  * Everything that procedures work with, created once per server.
  * @param clock milliseconds since the epoch
- * @param lookIntervalMs how often at least a stream of session events looks for changes by other processes
+ * @param lookIntervalMs how long a stream of session events waits before it looks for changes by other processes
  * @throws StartupError if the database cannot be opened
  */
 export async function createServices(

@@ -57,6 +57,6 @@ export async function* sessionEvents(ctx: Context, lastEventId: string | undefin
 }
 
 /** Randomized, or all pages that reconnect after a restart would poll in step from then on. */
-const untilNextLook = (intervalMs: number) => (intervalMs * (7 + 2 * Math.random())) / 8;
+const untilNextLook = (intervalMs: number) => intervalMs * (1 + Math.random() / 4);
 
 const stateOf = (user: string) => createHash('sha256').update(user).digest('base64url').slice(0, 16);
