@@ -215,8 +215,7 @@ describe('purging', () => {
     servers.advance(30 * 24 * 60 * MINUTE_MS);
     const blocker = new pg.Client(database.url);
     await blocker.connect();
-    await blocker.query('begin');
-    await blocker.query('select from sessions for update');
+    await blocker.query('begin; lock table sessions');
     const first = servers.one.services.purge();
     await expect.poll(() => execute(database.url, waiting)).toEqual([{ count: 1 }]);
     expect(await servers.two.services.purge()).toBe(0);
@@ -225,5 +224,19 @@ describe('purging', () => {
     // The session, the link to verify the email, and the counters of registrations by network and by email.
     expect(await first).toBe(4);
     expect(await servers.two.services.purge()).toBe(0);
+  });
+
+  it('leaves a session that is being changed for the next time', async () => {
+    await using database = await testDatabase();
+    await using servers = await twoServers(database.url);
+    await servers.one.client().register('ada');
+    servers.advance(30 * 24 * 60 * MINUTE_MS);
+    const changing = new pg.Client(database.url);
+    await changing.connect();
+    await changing.query('begin; select from sessions for update');
+    expect(await servers.one.services.sessions.purge()).toBe(0);
+    await changing.query('rollback');
+    await changing.end();
+    expect(await servers.one.services.sessions.purge()).toBe(1);
   });
 });
