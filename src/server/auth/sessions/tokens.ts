@@ -14,7 +14,8 @@ const LINK_TYPE = 'link+jwt';
 const ALGORITHM = 'HS256';
 /** In characters. Bounds the work spent on tokens that are not ours. */
 const TOKEN_MAX_LENGTH = 4096;
-const REMEMBERED_MAX = 5_000;
+/** One for each connection that may be open: an open page sends the same one again and again. */
+const REMEMBERED_MAX = 10_000;
 /** All tokens of one kind and key share one header. */
 const HEADERS_MAX = 16;
 const CLOCK_TOLERANCE_SECONDS = 60;
