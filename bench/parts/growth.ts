@@ -19,7 +19,7 @@ const LOGINS = 16;
 const READERS = SMALLEST;
 /** Cheap, because hashing takes the same time whatever the number of accounts. */
 const COST = 10;
-const ROUNDS = { reads: 9, refreshes: 9, logins: 3 };
+const ROUNDS = { reads: 8, refreshes: 8, logins: 3 };
 const WARM_UP = 2;
 const TIMEOUT_SECONDS = 30;
 

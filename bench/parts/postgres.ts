@@ -12,7 +12,7 @@ import { interleave, ratios, summarize } from '../statistics.ts';
 const CONNECTIONS = 16;
 const SECONDS = 2;
 const ROUNDS = 5;
-const WARM_UP = 2;
+const WARM_UP = 1;
 /** Small enough that PostgreSQL and the load have what they need on two cores. */
 const SHARE_OF_CORE = 0.25;
 
