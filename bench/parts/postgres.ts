@@ -51,7 +51,7 @@ export const postgres: Part = async () => {
     { rounds: ROUNDS, warmUp: WARM_UP },
   );
   // Each server with the same share, as if it had a machine of its own.
-  const limits = await limitCpu([one, two], SHARE_OF_CORE);
+  await using limits = await limitCpu([one, two], SHARE_OF_CORE);
   const limited =
     limits === undefined
       ? undefined
@@ -62,7 +62,6 @@ export const postgres: Part = async () => {
   const columnOf = (column: 'perSecond' | 'cpu' | 'databaseCpu') => ({
     sqlite: results.sqlite.map((result) => result[column]),
     one: results.one.map((result) => result[column]),
-    two: results.two.map((result) => result[column]),
   });
   const [rates, cpu, databaseCpu] = [columnOf('perSecond'), columnOf('cpu'), columnOf('databaseCpu')];
   const microseconds = (numbers: number[]) => `${round(summarize(numbers).median)} µs`;

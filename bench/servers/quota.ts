@@ -7,13 +7,19 @@ const PERIOD_US = 20_000;
 /**
  * Limits each server to a share of a core, so that two have twice as much as one even where cores are too few. Needs version 1
  * of Linux control groups, and the rights of root.
- * @returns what removes the limits once the servers have ended; undefined where this is not possible
+ * @returns what removes the limits; undefined where they cannot be set
  */
 export async function limitCpu(servers: ServerProcess[], share: number): Promise<AsyncDisposable | undefined> {
-  const groups = servers.map(({ pid }) => ({ pid, folder: `${CONTROLLER}/latchkey-bench-${pid}` }));
+  await using groups = new AsyncDisposableStack();
   try {
-    for (const { pid, folder } of groups) {
+    for (const { pid } of servers) {
+      const folder = `${CONTROLLER}/latchkey-bench-${pid}`;
       await mkdir(folder);
+      groups.defer(async () => {
+        // Only a group without processes can be removed.
+        await writeFile(`${CONTROLLER}/cgroup.procs`, String(pid));
+        await rmdir(folder);
+      });
       await writeFile(`${folder}/cpu.cfs_period_us`, String(PERIOD_US));
       await writeFile(`${folder}/cpu.cfs_quota_us`, String(PERIOD_US * share));
       await writeFile(`${folder}/cgroup.procs`, String(pid));
@@ -21,9 +27,5 @@ export async function limitCpu(servers: ServerProcess[], share: number): Promise
   } catch {
     return undefined;
   }
-  return {
-    async [Symbol.asyncDispose]() {
-      for (const { folder } of groups) await rmdir(folder);
-    },
-  };
+  return groups.move();
 }
