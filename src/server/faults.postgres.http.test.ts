@@ -74,7 +74,7 @@ const outages: Record<string, Fault> = {
   async 'the database is read-only'({ sql }) {
     await sql('alter system set default_transaction_read_only = on');
     await sql('select pg_reload_conf()');
-    // Once a new connection has the setting, all others have been told of it.
+    // Once a new connection has the setting, the server has signaled the existing ones.
     await expect
       .poll(() => sql('show default_transaction_read_only'))
       .toEqual([{ default_transaction_read_only: 'on' }]);

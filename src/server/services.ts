@@ -16,7 +16,7 @@ import type { Settings } from './env.ts';
 import type { Logger } from './log.ts';
 import type { Mail } from './mail/mail.ts';
 
-/** How long a page may take, and up to a quarter more, to show what another process has changed. */
+/** How long a page may take to show what another process has changed, plus up to a quarter of jitter. */
 const LOOK_INTERVAL_MS = 10_000;
 
 export type Services = Awaited<ReturnType<typeof createServices>>;

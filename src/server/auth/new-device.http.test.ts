@@ -74,7 +74,7 @@ describe('a notice of a new device', () => {
     await logIn(silent.client());
     expect(await notices(silent)).toEqual([]);
     expect(await silent.sql("select key from rate_limits where key like 'new_device_mail%'")).toEqual([]);
-    // Nor is a link made that nobody would get.
+    // No link either: nobody would receive it.
     expect(await silent.sql('select id from links')).toEqual([]);
   });
 

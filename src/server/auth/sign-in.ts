@@ -56,7 +56,7 @@ export async function signIn(ctx: Context, proof: Proof, remember = true): Promi
   return grant;
 }
 
-/** What a sign-in sends, if the server sends mail: without it, a link would reach nobody. */
+/** The mail that a sign-in causes. No link either where no mail is sent: nobody would receive it. */
 async function mailOf(ctx: Context, { kind, account }: Exclude<Proof, Failed>, device: Device) {
   const { settings, links } = ctx.services;
   if (settings.mail === undefined) return { link: undefined, mails: [] };

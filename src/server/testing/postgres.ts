@@ -15,7 +15,7 @@ const MAX_CONNECTIONS = 400;
 
 /** Above those of well-known servers. */
 const FIRST_PORT = 15_000;
-/** Linux gives ports from 32,768 on to whoever asks for any; other systems from 49,152 on. */
+/** Where Linux begins to assign ports to sockets that ask for port 0. Other systems begin at 49,152. */
 const FIRST_EPHEMERAL_PORT = 32_768;
 
 export interface PostgresServer extends AsyncDisposable {
@@ -108,8 +108,8 @@ async function copyBinaries(): Promise<void> {
 }
 
 /**
- * A port that nobody listens on. Not one of those that systems give to whoever asks for any, as every other test does: a server
- * that takes its time to start, or is stopped for a while, would find its own taken.
+ * Finds a port that nobody listens on, outside the ephemeral range: another test could otherwise be assigned it before a slow
+ * server listens on it, or while a server is stopped.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

@@ -11,7 +11,7 @@ const eventOf = (change: Change) => ('sessionId' in change ? `session ${change.s
  * Tells the streams of this process that something has changed. A notification carries no data and is no proof: whoever gets
  * one asks the database. One too many does no harm, and one that is missed only costs time, because streams also look for
  * themselves now and then.
- * @param lookIntervalMs how long a stream waits, and up to a quarter more, before it looks for what nobody has notified it of
+ * @param lookIntervalMs how long a stream waits, plus jitter, before it checks the database for what it was not notified of
  */
 export function createNotifications(lookIntervalMs: number) {
   const emitter = new EventEmitter();
