@@ -46,6 +46,11 @@ export function visitorWith(context: BrowserContext, url: string): Visitor {
   const short = (address: string) => (address.startsWith(url) ? address.slice(url.length) : address);
   const said = (request: Request) => `${request.method()} ${short(request.url())}`;
 
+  /** Leaving a page cuts off what it is still reading. */
+  const readsAborted: Request[] = [];
+  const isNavigatedAfter = (request: Request) =>
+    requests.slice(requests.indexOf(request) + 1).some((later) => later.isNavigationRequest());
+
   context.on('console', (message) => {
     faults.push(`console ${message.type()}: ${message.text()} (${short(message.location().url)})`);
   });
@@ -57,9 +62,11 @@ export function visitorWith(context: BrowserContext, url: string): Visitor {
       faults.push(`other origin: ${said(request)}`);
   });
   context.on('requestfailed', (request) => {
-    // Given up by the page itself: streams end in no other way, and whoever leaves a page cuts off what it still reads.
-    if (request.method() === 'GET' && request.failure()?.errorText === 'net::ERR_ABORTED') return;
-    faults.push(`failed: ${said(request)}: ${request.failure()?.errorText ?? 'unknown reason'}`);
+    const isAborted = request.failure()?.errorText === 'net::ERR_ABORTED';
+    // Streams only ever end by being aborted.
+    if (isAborted && isStream(request)) return;
+    if (isAborted && request.method() === 'GET') readsAborted.push(request);
+    else faults.push(`failed: ${said(request)}: ${request.failure()?.errorText ?? 'unknown reason'}`);
   });
   context.on('response', (response) => {
     if (response.status() >= 400) faults.push(`${response.status()} ${said(response.request())}`);
@@ -74,6 +81,8 @@ export function visitorWith(context: BrowserContext, url: string): Visitor {
     alsoVisits: (origin) => void origins.add(origin),
     async [Symbol.asyncDispose]() {
       // Before closing, which aborts requests in flight.
+      for (const request of readsAborted)
+        if (!isNavigatedAfter(request)) faults.push(`failed: ${said(request)}: net::ERR_ABORTED`);
       const unexpected = faults.filter((fault) => !expected.some((pattern) => pattern.test(fault)));
       // Otherwise a handler that is still at work would fail for want of its page.
       for (const routed of [context, ...context.pages()]) await routed.unrouteAll({ behavior: 'ignoreErrors' });
@@ -83,6 +92,8 @@ export function visitorWith(context: BrowserContext, url: string): Visitor {
     },
   };
 }
+
+const isStream = (request: Request) => request.headers().accept === 'text/event-stream';
 
 function proceduresOf(request: Request): string[] {
   const path = new URL(request.url()).pathname;
