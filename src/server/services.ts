@@ -16,7 +16,7 @@ import type { Settings } from './env.ts';
 import type { Logger } from './log.ts';
 import type { Mail } from './mail/mail.ts';
 
-/** How long a page may take to show what another process has changed, plus up to a quarter of jitter. */
+/** How long a page may take to show a change of which its server was not notified. */
 const LOOK_INTERVAL_MS = 10_000;
 
 export type Services = Awaited<ReturnType<typeof createServices>>;
@@ -24,7 +24,7 @@ export type Services = Awaited<ReturnType<typeof createServices>>;
 /**
  * Everything that procedures work with, created once per server.
  * @param clock milliseconds since the epoch
- * @param lookIntervalMs how long a stream of session events waits before it looks for changes by other processes
+ * @param lookIntervalMs how often a stream of session events looks for changes of which it was not notified
  * @throws StartupError if the database cannot be opened
  */
 export async function createServices(
@@ -166,6 +166,7 @@ export async function createServices(
 
     async [Symbol.asyncDispose](): Promise<void> {
       await mail?.outbox[Symbol.asyncDispose]();
+      notifications[Symbol.dispose]();
       await passwords.close();
       await stores.close();
     },

@@ -49,14 +49,10 @@ export async function* sessionEvents(ctx: Context, lastEventId: string | undefin
         yield tracked(state, { user: caller.user });
       }
     }
-    const untilExpiry = Math.max(0, caller.tokenExpiresAt - clock());
-    const timer = setTimeout(wake, Math.min(untilExpiry, untilNextLook(notifications.lookIntervalMs)));
+    const timer = setTimeout(wake, Math.max(0, caller.tokenExpiresAt - clock()));
     await change.promise;
     clearTimeout(timer);
   }
 }
-
-/** Randomized, or all pages that reconnect after a restart would poll in step from then on. */
-const untilNextLook = (intervalMs: number) => intervalMs * (1 + Math.random() / 4);
 
 const stateOf = (user: string) => createHash('sha256').update(user).digest('base64url').slice(0, 16);

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { AuthStore } from '../store/auth-store.ts';
 
@@ -5,20 +6,26 @@ import type { AuthStore } from '../store/auth-store.ts';
 export type Change = { sessionId: string } | { userId: string };
 
 const EVERYTHING = 'everything';
+/** Streams look in groups: a process that woke up for each would spend half of the time on waking up. */
+const GROUPS = 100;
+const groupEvent = (group: number) => `group ${group}`;
 const eventOf = (change: Change) => ('sessionId' in change ? `session ${change.sessionId}` : `user ${change.userId}`);
 
 /**
  * Tells the streams of this process that something has changed. A notification carries no data and is no proof: whoever gets
- * one asks the database. One too many does no harm, and one that is missed only costs time, because streams also look for
- * themselves now and then.
- * @param lookIntervalMs how long a stream waits, plus jitter, before it checks the database for what it was not notified of
+ * one asks the database. One too many does no harm, and one that is missed only costs time, because every stream is told to
+ * look once in an interval anyway.
+ * @param lookIntervalMs how often each stream is told to look
  */
 export function createNotifications(lookIntervalMs: number) {
   const emitter = new EventEmitter();
   emitter.setMaxListeners(0);
+  let next = 0;
+  const looking = setInterval(() => {
+    emitter.emit(groupEvent(next));
+    next = (next + 1) % GROUPS;
+  }, lookIntervalMs / GROUPS).unref();
   return {
-    lookIntervalMs,
-
     /** Call it after the commit: whoever gets the notification reads at once. */
     publish: (change: Change): void => void emitter.emit(eventOf(change)),
 
@@ -27,7 +34,9 @@ export function createNotifications(lookIntervalMs: number) {
 
     /** @returns what cancels it, with `using` */
     subscribe({ sessionId, userId }: { sessionId: string; userId: string }, listener: () => void): Disposable {
-      const events = [eventOf({ sessionId }), eventOf({ userId }), EVERYTHING];
+      // At random, or all pages that reconnect after a restart would look at the same time from then on.
+      const group = groupEvent(randomInt(GROUPS));
+      const events = [eventOf({ sessionId }), eventOf({ userId }), EVERYTHING, group];
       for (const event of events) emitter.on(event, listener);
       return {
         [Symbol.dispose]() {
@@ -35,6 +44,8 @@ export function createNotifications(lookIntervalMs: number) {
         },
       };
     },
+
+    [Symbol.dispose]: () => clearInterval(looking),
   };
 }
 export type Notifications = ReturnType<typeof createNotifications>;
