@@ -46,9 +46,9 @@ function bearerToken(header: string | undefined): string | undefined {
   return /^Bearer ([\w.-]+)$/i.exec(header)?.[1] ?? '';
 }
 
-const SSE_PING_INTERVAL_MS = 20_000;
+const SSE_PING_INTERVAL_MS = 25_000;
 /** Two missed pings, plus some margin. */
-const SSE_INACTIVITY_TIMEOUT_MS = 45_000;
+const SSE_INACTIVITY_TIMEOUT_MS = 55_000;
 
 /** `alone`: sets or clears a cookie, so it is refused in a batch or a stream. See http/request-guard.ts. */
 export interface Meta {
