@@ -13,7 +13,8 @@ const SIZES = [1_000, 100_000, 1_000_000] as const;
 const [SMALLEST] = SIZES;
 /** Calls in a round. */
 const READS = 4_000;
-const REFRESHES = 700;
+/** As many as the pages of the log after which SQLite writes a checkpoint, so that each round has one. */
+const REFRESHES = 1_000;
 const LOGINS = 16;
 /** The same for all sizes: more of them take longer by themselves. They have read before anybody refreshes. */
 const READERS = SMALLEST;
