@@ -15,7 +15,7 @@ const [SMALLEST] = SIZES;
 const READS = 4_000;
 /** As many as the pages of the log after which SQLite writes a checkpoint, so that each round has one. */
 const REFRESHES = 1_000;
-const LOGINS = 16;
+const LOGINS = 8;
 /** The same for all sizes: more of them take longer by themselves. They have read before anybody refreshes. */
 const READERS = SMALLEST;
 /** Cheap, because hashing takes the same time whatever the number of accounts. */

@@ -8,9 +8,9 @@ import { interleave, percentile, ratios, summarize } from '../statistics.ts';
 
 const COST = 12;
 const CONNECTIONS = 8;
-const IDLE_SECONDS = 2;
-const BUSY_SECONDS = 5;
-const HASHING_MS = 2_000;
+const IDLE_SECONDS = 1;
+const BUSY_SECONDS = 4;
+const HASHING_MS = 1_000;
 const ROUNDS = 3;
 /** More than fit into the queue on any likely machine. */
 const CROWD = 80;
