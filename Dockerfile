@@ -15,7 +15,7 @@ RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force && mkdir data 
 COPY drizzle drizzle
 COPY src src
 COPY --from=build /app/dist dist
-# The code belongs to root, so that the server can change nothing but its data.
+# The code belongs to root, so that the server can change only its data and, unless the file system is read-only, its compile cache.
 USER node
 # Starts and stops the server once, so that its compiled code is in the image, which is read-only later. As the user who runs it,
 # because Node keeps such code apart by user. PostgreSQL's part is loaded by a start that finds no database and fails.
