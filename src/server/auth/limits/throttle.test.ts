@@ -124,6 +124,35 @@ describe('password attempts', () => {
     expect(await throttle.guess(guess(), check(right))).toEqual(right);
   });
 
+  it('gives back the turn of an attempt that was not made', async () => {
+    const { throttle, check } = setUp();
+    for (let tried = 0; tried < FREE + 3; tried += 1) {
+      await throttle.guess(guess(), check(wrong));
+      pass(LIMITS.backoff.maxSeconds);
+    }
+    const busy: Proof = { kind: 'failed', failure: { code: 'overloaded', retryAfter: 5 } };
+    const refusedMeanwhile = async () => {
+      expect(retryAfter(await throttle.guess(guess(), check(right)))).toBeGreaterThan(0);
+      return busy;
+    };
+    expect(await throttle.guess(guess(), refusedMeanwhile)).toEqual(busy);
+    const fault = new Error('The threads did not start.');
+    await expect(throttle.guess(guess(), () => Promise.reject(fault))).rejects.toBe(fault);
+    expect(await throttle.guess(guess(), check(wrong))).toEqual(wrong);
+    // Nor has the wait grown.
+    expect(retryAfter(await throttle.guess(guess(), check(right)))).toBe(LIMITS.backoff.firstSeconds * 2 ** 3);
+  });
+
+  it('gives back no turn of another attempt', async () => {
+    const { throttle, check } = setUp();
+    for (let tried = 0; tried < FREE - 1; tried += 1) await throttle.guess(guess(), check(wrong));
+    await throttle.guess(guess(), async () => {
+      expect(await throttle.guess(guess(), check(wrong))).toEqual(wrong);
+      return { kind: 'failed', failure: { code: 'overloaded', retryAfter: 5 } };
+    });
+    expect(retryAfter(await throttle.guess(guess(), check(right)))).toBe(LIMITS.backoff.firstSeconds);
+  });
+
   it('keeps counting across a restart', async () => {
     const { database, throttle, check, checked } = setUp();
     for (let tried = 0; tried < FREE; tried += 1) await throttle.guess(guess(), check(wrong));

@@ -40,6 +40,9 @@ export interface Guess {
   knownDevice: string | undefined;
 }
 
+/** `giveBack` is for an attempt that was not made after all. */
+type Turn = { kind: 'taken'; giveBack: () => Promise<unknown> } | { kind: 'refused'; seconds: number };
+
 export const accountKey = (email: string): string => createHash('sha256').update(email).digest('base64url');
 
 const limited = (seconds: number): Failed => ({
@@ -91,18 +94,21 @@ export function createThrottle(durable: DurableLimiter) {
   const inMemory = (limit: Limit) => limiterOn(new RateLimiterMemory(toLibrary(limit)));
 
   /** The first attempts are free. After those, one attempt at a time, each after twice the wait. */
-  async function takeTurn(key: string): Promise<number | undefined> {
+  async function takeTurn(key: string): Promise<Turn> {
     const free = LIMITS.loginByAccount.points;
     const count = (await failures.get(key))?.consumedPoints ?? 0;
+    const returnFailure = () => failures.reward(key, 1);
     if (count < free) {
-      if ((await take(failures, key)) === undefined) return undefined;
+      if ((await take(failures, key)) === undefined) return { kind: 'taken', giveBack: returnFailure };
       // Concurrent attempts used up the rest. This one was not made, so it does not count.
-      await failures.reward(key, 1);
+      await returnFailure();
     }
     const wait = LIMITS.backoff.firstSeconds * 2 ** Math.max(0, count - free);
     const refused = await take(turn, key, Math.min(wait, LIMITS.backoff.maxSeconds));
-    if (refused === undefined) await failures.penalty(key, 1);
-    return refused;
+    if (refused !== undefined) return { kind: 'refused', seconds: refused };
+    await failures.penalty(key, 1);
+    // Deleted, because attempts that have been refused meanwhile are counted in it, too.
+    return { kind: 'taken', giveBack: () => Promise.all([returnFailure(), turn.delete(key)]) };
   }
 
   async function forget(key: string): Promise<void> {
@@ -129,13 +135,13 @@ export function createThrottle(durable: DurableLimiter) {
       const returnPoint = async () => {
         if (!isKnown) await loginByAddress.reward(guess.network, 1);
       };
-      const byAccount = await takeTurn(key);
-      if (byAccount !== undefined) {
+      const attempt = await takeTurn(key);
+      if (attempt.kind === 'refused') {
         await returnPoint();
-        return limited(byAccount);
+        return limited(attempt.seconds);
       }
       // An attempt that was not made does not count.
-      const returnPoints = () => Promise.all([returnPoint(), failures.reward(key, 1)]);
+      const returnPoints = () => Promise.all([returnPoint(), attempt.giveBack()]);
       const proof = await check().catch(async (error: unknown) => {
         await returnPoints();
         throw error;
