@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { accountKey } from '../auth/limits/throttle.ts';
+import { accountKey, LIMITS } from '../auth/limits/throttle.ts';
 import { dump, mailedToken, mails } from '../testing/mailed-links.ts';
 import { testWorld, type TestClient, type World } from '../testing/world.ts';
 import { RESET_LIMITS } from './reset.ts';
@@ -136,6 +136,23 @@ describe('resetting a password', () => {
     const [byAddress] = await world.sql(`select points from rate_limits where "key" = 'login_address:192.0.2.66'`);
     expect(Number(byAddress?.points)).toBe(11);
     expect((await ada.mutate('auth.login', { email: EMAIL, password: NEW_PASSWORD }, owner)).status).toBe(200);
+  });
+
+  it('lets the owner in whose own guesses, in a browser that knows the account, led to a wait', async () => {
+    await using world = await testWorld();
+    const ada = world.client();
+    const user = { username: 'ada', email: EMAIL, password: 'forgotten since' };
+    const registered = await ada.mutate('auth.register', user);
+    const device = registered.headers.getSetCookie().find((cookie) => cookie.startsWith('__Host-device='));
+    const known = { headers: { cookie: device?.split(';', 1)[0] ?? '' } };
+    const logIn = (password: string) => ada.mutate('auth.login', { email: EMAIL, password }, known);
+    for (let tried = 0; tried <= LIMITS.loginByAccount.points; tried++)
+      expect((await logIn(`perhaps ${tried}`)).failure).toEqual({ code: 'invalid_credentials' });
+    expect((await logIn('one more try')).failure).toMatchObject({ code: 'rate_limited' });
+    await request(ada);
+    const input = { token: await tokenFor(world), password: NEW_PASSWORD };
+    expect((await ada.mutate('passwordReset.complete', input, known)).data).toBeNull();
+    expect((await logIn(NEW_PASSWORD)).status).toBe(200);
   });
 
   it('leaves a disabled account disabled', async () => {

@@ -42,7 +42,7 @@ export async function requestPasswordReset(ctx: Context, email: string): Promise
  */
 export async function completePasswordReset(ctx: Context, token: string, password: string): Promise<void> {
   const { req, services } = ctx;
-  const { limiter, links, accounts, findAccount, changeAccount, throttle, clock, audit } = services;
+  const { limiter, links, accounts, findAccount, changeAccount, throttle, devices, clock, audit } = services;
   const link = await links.find('password-reset', token);
   const account = link && (await findAccount(link.userId));
   // Asked before the password is hashed, and again when everything changes.
@@ -65,6 +65,6 @@ export async function completePasswordReset(ctx: Context, token: string, passwor
     mails: [newMail('password-changed', { ...toUser(account), emailVerified: true }, {})],
   });
   if (kind !== 'changed') return fail(ctx, { kind: 'failed', failure: { code: 'link_invalid' } });
-  await throttle.forgetFailures(account.email);
+  await throttle.forgetFailures({ email: account.email, knownDevice: devices.idFor(req, account.email) });
   await audit.record(req, { type: 'password_reset', userId: account.id });
 }

@@ -156,6 +156,9 @@ export function createThrottle(durable: DurableLimiter) {
      * For when a password has been replaced without being known, by a mailed link: the failures were those of guessing the old
      * one, and the wait that they have led to would keep the owner from using the new one.
      */
-    forgetFailures: (email: string): Promise<void> => forget(`account:${accountKey(email)}`),
+    async forgetFailures({ email, knownDevice }: Pick<Guess, 'email' | 'knownDevice'>): Promise<void> {
+      await forget(`account:${accountKey(email)}`);
+      if (knownDevice !== undefined) await forget(`device:${knownDevice}`);
+    },
   };
 }
