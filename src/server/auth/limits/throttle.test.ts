@@ -108,6 +108,56 @@ describe('password attempts', () => {
     expect(checked()).toBe(FREE + 1);
   });
 
+  it('counts all known devices of an account together, so that collecting them does not help', async () => {
+    const { throttle, check, checked } = setUp();
+    const { points, durationSeconds } = LIMITS.knownDevices;
+    const attack = async () => {
+      for (let tried = 0; tried < 3 * points; tried += 1)
+        await throttle.guess(guess({ network: `192.0.2.${tried}`, knownDevice: `device ${tried % 50}` }), check(wrong));
+    };
+    await attack();
+    // Those that remain known, and what an unknown browser is allowed.
+    expect(checked()).toBe(points + FREE + 1);
+    expect(await throttle.guess(guess({ email: 'bob@example.com', knownDevice: 'phone' }), check(right))).toEqual(
+      right,
+    );
+    pass(durationSeconds + 1);
+    await attack();
+    expect(checked()).toBe(2 * (points + FREE + 1) + 1);
+  });
+
+  it('takes the owner for an unknown browser while known devices are limited', async () => {
+    const { throttle, check } = setUp();
+    for (let tried = 0; tried < LIMITS.knownDevices.points; tried += 1)
+      await throttle.guess(guess({ knownDevice: `device ${tried}` }), check(wrong));
+    const owner = guess({ network: '198.51.100.1', knownDevice: 'laptop' });
+    for (let round = 0; round < 2 * LIMITS.loginByAddress.points; round += 1)
+      expect(await throttle.guess(owner, check(right))).toEqual(right);
+    for (let account = 0; account < LIMITS.loginByAddress.points; account += 1)
+      await throttle.guess(guess({ network: owner.network, email: `other${account}@example.com` }), check(wrong));
+    expect(retryAfter(await throttle.guess(owner, check(right)))).toBeGreaterThan(0);
+    expect(await throttle.guess({ ...owner, network: '198.51.100.2' }, check(right))).toEqual(right);
+  });
+
+  it('counts only wrong passwords against the known devices', async () => {
+    const { throttle, check } = setUp();
+    const { points } = LIMITS.knownDevices;
+    const busy: Proof = { kind: 'failed', failure: { code: 'overloaded', retryAfter: 5 } };
+    const fault = new Error('The threads did not start.');
+    for (let round = 0; round < points; round += 1) {
+      await throttle.guess(guess({ knownDevice: 'phone' }), check(right));
+      await throttle.guess(guess({ knownDevice: 'phone' }), check(busy));
+      const failing = throttle.guess(guess({ knownDevice: 'phone' }), () => Promise.reject(fault));
+      await expect(failing).rejects.toBe(fault);
+    }
+    const stolen = (tried: number) => guess({ network: `192.0.2.${tried}`, knownDevice: 'stolen' });
+    for (let tried = 0; tried < points; tried += 1) await throttle.guess(stolen(tried), check(wrong));
+    await Promise.all(Array.from({ length: 5 * points }, (_, tried) => throttle.guess(stolen(tried), check(wrong))));
+    // By now, an unknown browser has to wait.
+    expect(retryAfter(await throttle.guess(guess({ network: '198.51.100.1' }), check(right)))).toBeGreaterThan(0);
+    expect(await throttle.guess(guess({ knownDevice: 'laptop' }), check(right))).toEqual(right);
+  });
+
   it('does not count an attempt refused as overloaded', async () => {
     const { throttle, check } = setUp();
     const busy: Proof = { kind: 'failed', failure: { code: 'overloaded', retryAfter: 5 } };

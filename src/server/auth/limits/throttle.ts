@@ -19,6 +19,7 @@ export const LIMITS = {
   registrationMail: { points: 20, durationSeconds: HOUR },
   loginByAddress: { points: 100, durationSeconds: 15 * MINUTE },
   loginByAccount: { points: 10, durationSeconds: DAY },
+  knownDevices: { points: 100, durationSeconds: DAY },
   backoff: { firstSeconds: 30, maxSeconds: HOUR },
   /** Twice what five tabs with one-second tokens need. */
   refreshBySession: { points: 600, durationSeconds: MINUTE },
@@ -89,6 +90,7 @@ export function createLimiters(durable: DurableLimiter) {
  */
 export function createThrottle(durable: DurableLimiter) {
   const loginByAddress = durable('login_address', toLibrary(LIMITS.loginByAddress));
+  const knownDevices = durable('login_known_devices', toLibrary(LIMITS.knownDevices));
   const failures = durable('login_failures', toLibrary(LIMITS.loginByAccount));
   const turn = durable('login_turn', { points: 1, duration: LIMITS.backoff.firstSeconds });
   const inMemory = (limit: Limit) => limiterOn(new RateLimiterMemory(toLibrary(limit)));
@@ -111,6 +113,17 @@ export function createThrottle(durable: DurableLimiter) {
     return { kind: 'taken', giveBack: () => Promise.all([returnFailure(), turn.delete(key)]) };
   }
 
+  /**
+   * Each known device has its own counter, and anyone who once knew the password may have collected any number of them.
+   * @returns whether the known devices of the account together have attempts left
+   */
+  async function takeKnownDevice(account: string): Promise<boolean> {
+    if ((await take(knownDevices, account)) === undefined) return true;
+    // Or a burst from one device, most of which its own counter refuses, would use up what is left to the others.
+    await knownDevices.reward(account, 1);
+    return false;
+  }
+
   async function forget(key: string): Promise<void> {
     await Promise.all([failures.delete(key), turn.delete(key)]);
   }
@@ -126,15 +139,14 @@ export function createThrottle(durable: DurableLimiter) {
 
     /** @param check verifies the password; only `invalid_credentials` counts as an attempt */
     async guess(guess: Guess, check: () => Promise<Proof>): Promise<Proof> {
-      const isKnown = guess.knownDevice !== undefined;
+      const account = accountKey(guess.email);
+      const isKnown = guess.knownDevice !== undefined && (await takeKnownDevice(account));
       // A known device has its own counter and is exempt from that of its address, so that attempts by others, even
       // behind the same address, cannot keep the owner out.
-      const key = isKnown ? `device:${guess.knownDevice}` : `account:${accountKey(guess.email)}`;
+      const key = isKnown ? `device:${guess.knownDevice}` : `account:${account}`;
       const byAddress = isKnown ? undefined : await take(loginByAddress, guess.network);
       if (byAddress !== undefined) return limited(byAddress);
-      const returnPoint = async () => {
-        if (!isKnown) await loginByAddress.reward(guess.network, 1);
-      };
+      const returnPoint = () => (isKnown ? knownDevices.reward(account, 1) : loginByAddress.reward(guess.network, 1));
       const attempt = await takeTurn(key);
       if (attempt.kind === 'refused') {
         await returnPoint();
