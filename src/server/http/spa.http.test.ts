@@ -87,6 +87,13 @@ describe('the page', () => {
     },
   );
 
+  // Regression: it was not found.
+  it('is served from a project in a hidden folder', async () => {
+    using hidden = install({ 'index.html': PAGE }, '.latchkey-');
+    await using there = await startProcess(hidden);
+    expect(await (await fetch(`${there.url}/login`, { headers: { accept: 'text/html' } })).text()).toBe(PAGE);
+  });
+
   it('has assets that may be cached forever', async () => {
     const answer = await send('GET', '/assets/app-1a2b.js', { Accept: '*/*' });
     expect([answer.status, answer.body, answer.headers.get('cache-control')]).toEqual([

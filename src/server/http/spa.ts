@@ -7,6 +7,7 @@ import { inProject } from '../project.ts';
 import { StartupError } from '../startup-error.ts';
 
 const CLIENT = inProject('dist/client');
+const INDEX = 'index.html';
 const CONFIG = inProject('vite.config.ts');
 
 export interface Page {
@@ -16,8 +17,8 @@ export interface Page {
 
 /** @throws StartupError if the client has not been built */
 export function builtPage(): Page {
-  const index = join(CLIENT, 'index.html');
-  if (!existsSync(index)) throw new StartupError('The client has not been built. Run `npm run build` first.');
+  if (!existsSync(join(CLIENT, INDEX)))
+    throw new StartupError('The client has not been built. Run `npm run build` first.');
   const handler = Router();
   handler.use(
     '/assets',
@@ -28,7 +29,8 @@ export function builtPage(): Page {
     // A missing file must not be answered with the page.
     if (req.method !== 'GET' && req.method !== 'HEAD') return next();
     if (extname(req.path) !== '' || req.path.includes('/.') || !req.accepts('html')) return next();
-    res.set('Cache-Control', 'no-cache').sendFile(index);
+    // With a root: of an absolute path, `send` takes any folder that begins with a dot for hidden, and answers 404.
+    res.set('Cache-Control', 'no-cache').sendFile(INDEX, { root: CLIENT });
   });
   return { handler, close: async () => {} };
 }

@@ -21,9 +21,15 @@ export interface Installation extends Disposable {
   folder: string;
 }
 
-/** @param client the contents of the built client's files, by path */
-export function install(client: Record<string, string> = { 'index.html': '<!doctype html><title>page</title>' }) {
-  const folder = mkdtempSync(join(tmpdir(), 'latchkey-'));
+/**
+ * @param client the contents of the built client's files, by path
+ * @param prefix what the name of the folder begins with
+ */
+export function install(
+  client: Record<string, string> = { 'index.html': '<!doctype html><title>page</title>' },
+  prefix = 'latchkey-',
+) {
+  const folder = mkdtempSync(join(tmpdir(), prefix));
   // Not node_modules as a whole: what the server compiles would be kept in the project's, under paths that soon are gone.
   const packages = readdirSync(join(PROJECT, 'node_modules')).filter((name) => name !== '.cache');
   mkdirSync(join(folder, 'node_modules'));
