@@ -171,6 +171,21 @@ describe('a stream of session events at another server', () => {
     await stream.until('"failure":{"code":"session_ended","reason":"revoked"}');
   });
 
+  // Regression: any role that may connect could stop every server with one statement.
+  it.each(['', 'hi', 'null', '{"from":"one"}', '{"from":"one","change":1}', '{"from":"one","change":{"sessionId":1}}'])(
+    'looks for changes where the notification is %j, which means nothing to the server',
+    async (payload) => {
+      await using database = await testDatabase();
+      await using servers = await twoServers(database.url);
+      const client = servers.one.client();
+      await client.register('ada');
+      using stream = await openStream(servers.two, client.accessToken);
+      await stream.until('"ada"');
+      await execute(database.url, `update users set username = 'lovelace'; select pg_notify('latchkey', '${payload}')`);
+      await stream.until('"lovelace"');
+    },
+  );
+
   it('learns what it missed when the connection to the database broke', async () => {
     await using database = await testDatabase();
     await using servers = await twoServers(database.url);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { statSync } from 'node:fs';
+import { z } from 'zod';
 import type { Database } from '../../db/database.ts';
 import type { Settings } from '../../env.ts';
 import type { Logger } from '../../log.ts';
@@ -107,6 +108,20 @@ async function openOnSqlite(path: string, log: Logger, onMail?: () => void): Pro
 /** The channel of LISTEN and NOTIFY. */
 const CHANNEL = 'latchkey';
 
+const messageSchema = z.object({
+  from: z.string(),
+  change: z.union([z.object({ sessionId: z.string() }), z.object({ userId: z.string() })]),
+});
+
+/** @returns undefined where it cannot be understood: any role of the database may notify, and a later version of the app, too */
+function readMessage(payload: string): z.infer<typeof messageSchema> | undefined {
+  try {
+    return messageSchema.safeParse(JSON.parse(payload)).data;
+  } catch {
+    return undefined;
+  }
+}
+
 async function openOnPostgres(url: string, log: Logger, onMail?: () => void): Promise<Stores> {
   const [
     { openPostgres },
@@ -151,8 +166,8 @@ async function openOnPostgres(url: string, log: Logger, onMail?: () => void): Pr
     },
     async onSessionChange(listener) {
       const onMessage = (payload: string) => {
-        const { from, change } = JSON.parse(payload) as { from: string; change: Change };
-        if (from !== self) listener(change);
+        const message = readMessage(payload);
+        if (message?.from !== self) listener(message?.change);
       };
       closers.push(await listen(url, CHANNEL, onMessage, () => listener()));
     },
