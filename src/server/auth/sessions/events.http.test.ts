@@ -53,6 +53,8 @@ const rename = (world: World, username: string) => world.sql(`update users set u
 /** Streams that poll so rarely learn of changes only through notifications. */
 const NEVER_LOOK_MS = 24 * 60 * 60_000;
 
+const DAY_MS = 24 * 60 * 60_000;
+
 describe('sessionEvents', () => {
   it('forbids caches to store the stream', async () => {
     await using world = await testWorld();
@@ -111,6 +113,19 @@ describe('sessionEvents', () => {
     await stream.next();
     world.clock.advance(15 * 60_000);
     expect(await stream.next()).toEqual({ failure: { code: 'access_token_expired' } });
+  });
+
+  // Regression: a timer of more than 2^31 - 1 ms fires at once, and so the stream read the database in a loop.
+  it('waits for a token that lasts longer than a timer can', async () => {
+    await using world = await testWorld({ accessTokenLifetimeMs: 30 * DAY_MS, refreshTokenLifetimeMs: 30 * DAY_MS });
+    const { accessToken } = await world.client().register('ada');
+    using timers = vi.spyOn(globalThis, 'setTimeout');
+    using stream = listen(world, accessToken);
+    await stream.next();
+    await rename(world, 'lovelace');
+    // By then the stream has waited.
+    await stream.next();
+    expect(Math.max(...timers.mock.calls.map(([, ms = 0]) => ms))).toBe(2 ** 31 - 1);
   });
 
   it('refuses invalid tokens and too many streams', async () => {

@@ -6,6 +6,8 @@ import { concurrency } from '../limits/concurrency.ts';
 /** A browser needs one, plus a few while tabs open and close. */
 const MAX_STREAMS_PER_SESSION = 10;
 const RETRY_AFTER_SECONDS = 5;
+/** A timer that is set to more fires at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 const streams = concurrency(MAX_STREAMS_PER_SESSION);
 
@@ -49,7 +51,7 @@ export async function* sessionEvents(ctx: Context, lastEventId: string | undefin
         yield tracked(state, { user: caller.user });
       }
     }
-    const timer = setTimeout(wake, Math.max(0, caller.tokenExpiresAt - clock()));
+    const timer = setTimeout(wake, Math.min(Math.max(0, caller.tokenExpiresAt - clock()), MAX_TIMER_MS));
     await change.promise;
     clearTimeout(timer);
   }
