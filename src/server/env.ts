@@ -253,6 +253,9 @@ export function readDatabase(url = process.env.DATABASE_URL, name = 'DATABASE_UR
 /** Whether servers send mail, for scripts: what they write to the outbox would otherwise stay there. */
 export const sendsMail = (url = process.env.MAIL_URL): boolean => url !== undefined && url !== '';
 
+/** Whether the secrets are set, which development generates: the other settings then are those of production, too. */
+export const hasOwnSecrets = (secret = process.env.JWT_ACCESS_SECRET): boolean => secret !== undefined && secret !== '';
+
 const invalidSettings = (complaints: string[]) =>
   new StartupError(['These settings are missing or invalid:', ...new Set(complaints)].join('\n  '));
 
