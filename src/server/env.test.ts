@@ -206,11 +206,19 @@ describe('readSettings', () => {
     it('is sent through MAIL_URL, with links to APP_URL', () => {
       expect(read(mail)).toMatchObject({
         appUrl: 'https://app.example.com',
-        mail: { kind: 'smtp', url: mail.MAIL_URL, from: mail.MAIL_FROM },
+        mail: { kind: 'smtp', url: mail.MAIL_URL },
       });
-      expect(read({ ...mail, MAIL_FROM: 'noreply@example.com' })).toMatchObject({
-        mail: { from: 'noreply@example.com' },
-      });
+    });
+
+    it.each([
+      ['noreply@example.com', '', 'noreply@example.com'],
+      ['<noreply@example.com>', '', 'noreply@example.com'],
+      ['Latchkey <noreply@example.com>', 'Latchkey', 'noreply@example.com'],
+      // Regression: of what follows a comma, another sender was made.
+      ['Acme, Inc. <noreply@example.com>', 'Acme, Inc.', 'noreply@example.com'],
+      [String.raw`"Acme \"A\", Inc." <noreply@example.com>`, 'Acme "A", Inc.', 'noreply@example.com'],
+    ])('comes from %s', (MAIL_FROM, name, address) => {
+      expect(read({ ...mail, MAIL_FROM })).toMatchObject({ mail: { from: { name, address } } });
     });
 
     it.each(['MAIL_FROM', 'APP_URL'])('needs %s', (name) => {

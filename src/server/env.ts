@@ -95,11 +95,14 @@ function isDecodable({ username, password }: URL): boolean {
 
 /** `Name <address>` or an address (RFC 5322, section 3.4). */
 const mailbox = z.string().transform((text, ctx) => {
-  const address = /^[^<>]*<([^<>]+)>$/.exec(text)?.[1] ?? text;
-  if (z.email().safeParse(address).success && !/[\r\n]/.test(text)) return text;
+  const [, name = '', address = text] = /^([^<>]*)<([^<>]+)>$/.exec(text) ?? [];
+  if (z.email().safeParse(address).success && !/[\r\n]/.test(text)) return { name: unquoted(name.trim()), address };
   ctx.addIssue('must be an address like noreply@example.com, or Latchkey <noreply@example.com>');
   return z.NEVER;
 });
+
+/** A name with a comma need not be quoted here, but may be. */
+const unquoted = (name: string) => /^"(.*)"$/.exec(name)?.[1]?.replaceAll(/\\(.)/g, '$1') ?? name;
 
 const schema = z.object({
   PORT: wholeNumber(0, 65_535).prefault('3000'),
@@ -143,7 +146,10 @@ export interface Settings {
   /** The public origin of the app, for links in mail. */
   readonly appUrl: string | undefined;
   /** Undefined: no mail is sent. `mailbox`: kept in memory and shown at /dev/mail. `url` with the password: never log it. */
-  readonly mail: { kind: 'smtp'; url: string; from: string } | { kind: 'mailbox' } | undefined;
+  readonly mail:
+    | { kind: 'smtp'; url: string; from: { name: string; address: string } }
+    | { kind: 'mailbox' }
+    | undefined;
   /** Whether registering says that there is an account with an email. */
   readonly registrationRevealsEmail: boolean;
   /** The origin of a client that is not served by this server. */

@@ -15,7 +15,7 @@ const message: Message = {
 };
 
 async function send(url: string, changes: Partial<Message> = {}) {
-  const mailer = smtpMailer({ url, from: 'Schlüssel <noreply@example.com>' });
+  const mailer = smtpMailer({ url, from: { name: 'Schlüssel, Inc.', address: 'noreply@example.com' } });
   try {
     return await mailer.send({ ...message, ...changes });
   } finally {
@@ -32,7 +32,7 @@ describe('Mail by SMTP', () => {
     await using server = await smtpServer();
     expect(await send(`smtp://127.0.0.1:${server.port}`)).toEqual({ kind: 'sent' });
     const mail = server.received[0]!;
-    expect(mail.from?.value).toEqual([{ name: 'Schlüssel', address: 'noreply@example.com' }]);
+    expect(mail.from?.value).toEqual([{ name: 'Schlüssel, Inc.', address: 'noreply@example.com' }]);
     expect(mail.to).toMatchObject({ value: [{ address: 'ada@example.com' }] });
     expect(mail.subject).toBe(message.subject);
     expect(mail.messageId).toBe('<a-stable-id@example.com>');

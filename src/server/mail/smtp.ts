@@ -35,9 +35,9 @@ export function connectionOf(url: string) {
 
 /**
  * Sends mail by SMTP, over connections that are kept for a while.
- * @param options.from `Name <address>` or an address
+ * @param options.from not as one text, of which a comma in the name would make two senders; `name` may be empty
  */
-export function smtpMailer({ url, from }: { url: string; from: string }): Mailer {
+export function smtpMailer({ url, from }: { url: string; from: { name: string; address: string } }): Mailer {
   const transport = createTransport({
     ...connectionOf(url),
     pool: true,
@@ -54,7 +54,7 @@ export function smtpMailer({ url, from }: { url: string; from: string }): Mailer
   });
   // Each mail that fails says so itself; without a listener, the event would end the process.
   transport.on('error', () => {});
-  const domain = /@([^@>]+)>?$/.exec(from)?.[1] ?? 'localhost';
+  const domain = from.address.replace(/^.*@/, '');
 
   return {
     async send({ id, to, subject, text, html, date }): Promise<Sent> {
