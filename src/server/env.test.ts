@@ -31,6 +31,8 @@ const wrong: Record<string, string[]> = {
     './data/app.db',
     'file:',
     'file:app.db?mode=ro',
+    'file://data/app.db',
+    'file://',
     'mysql://x',
   ],
   ACCESS_TOKEN_EXPIRY: ['15', '0s', '900', '0.5s', '15 m', '15M', '-1m', '1w', '500ms', '401d', '9999999999s', 'm'],

@@ -56,7 +56,12 @@ const secrets = z
   });
 
 const databaseUrl = z.string().transform((text, ctx) => {
-  const path = /^file:(?:\/\/(?=\/))?([^?#]+)$/.exec(text)?.[1];
+  if (/^file:\/\/(?!\/)/.test(text)) {
+    // RFC 8089, section 2. Taken for a path, it would be one from the root.
+    ctx.addIssue('must be file:./data/latchkey.db, or file:///PATH: what follows file:// is the name of a host');
+    return z.NEVER;
+  }
+  const path = /^file:(?:\/\/)?([^?#]+)$/.exec(text)?.[1];
   if (path !== undefined) return { kind: 'sqlite' as const, path };
   const url = /^postgres(ql)?:/.test(text) ? URL.parse(text) : null;
   if (url !== null && url.pathname.length > 1) return { kind: 'postgres' as const, url: text };
