@@ -176,6 +176,12 @@ describe('readSettings', () => {
       expect(complaintFor(equal)).not.toContain(secrets.JWT_ACCESS_SECRET);
     });
 
+    // Regression: this was reported as a secret that both lists share.
+    it.each(['JWT_ACCESS_SECRET', 'JWT_REFRESH_SECRET'] as const)('must not be repeated in %s', (name) => {
+      const complaint = complaintFor({ [name]: `${secrets[name]},${secrets[name]}` });
+      expect(complaint.split('\n').slice(1)).toEqual([`  ${name} must not name a secret twice`]);
+    });
+
     it('must not have a gap in their list', () => {
       expect(complaintFor({ JWT_ACCESS_SECRET: `${secrets.JWT_ACCESS_SECRET},` })).toContain('JWT_ACCESS_SECRET');
     });

@@ -52,6 +52,7 @@ const secrets = z
       )
         ctx.addIssue(`must be random, not a placeholder: ${GENERATE}`);
     }
+    if (new Set(list).size < list.length) ctx.addIssue('must not name a secret twice');
     return list;
   });
 
@@ -221,8 +222,8 @@ function conflicts(all: Record<string, string | undefined>, production: boolean)
   const valid = <Name extends keyof Parsed>(name: Name) =>
     schema.shape[name].safeParse(all[name]).data as Parsed[Name] | undefined;
   const found: string[] = [];
-  const secrets = [valid('JWT_ACCESS_SECRET') ?? [], valid('JWT_REFRESH_SECRET') ?? []].flat();
-  if (new Set(secrets).size < secrets.length)
+  const accessSecrets = new Set(valid('JWT_ACCESS_SECRET'));
+  if (valid('JWT_REFRESH_SECRET')?.some((secret) => accessSecrets.has(secret)))
     found.push(
       'JWT_REFRESH_SECRET must differ from JWT_ACCESS_SECRET, or one kind of token would be accepted as the other',
     );
