@@ -61,7 +61,6 @@ export async function openPostgres(url: string, onError: (error: Error) => void 
   return {
     /** Every query through it throws DatabaseUnavailable, or an error with it as its cause, where the database is to blame. */
     db,
-    url,
 
     /** @throws DatabaseUnavailable where nothing can be written, or no answer comes in time */
     async ping(): Promise<void> {
