@@ -70,9 +70,10 @@ export type RefreshDecision =
   /** Two holders: end the session durably before answering. */
   | { kind: 'reused' }
   /** Just rotated: a new access token, same cookie. Write `progress` if present. */
-  | { kind: 'keep'; generation: number; progress?: Progress }
-  | { kind: 'rotate'; generation: number; progress: Progress }
-  | { kind: 'reissue'; generation: number };
+  | { kind: 'keep'; progress?: Progress }
+  | { kind: 'rotate'; progress: Progress }
+  /** Another refresh token of the generation in the row. */
+  | { kind: 'reissue' };
 
 /** Decides what redeeming a refresh token does. The caller has verified its signature and expiry. */
 export function decideRefresh(
@@ -97,17 +98,17 @@ export function decideRefresh(
     if (Math.abs(claims.issuedAt - issuedAt) > reuseIntervalMs) return { kind: 'reused' };
     if (generation > 1 && now - issuedAt <= reuseIntervalMs) {
       const progress = { generation, issuedAt, confirmed, previousIssuedAt };
-      return { kind: 'keep', generation, ...(behind || confirms ? { progress } : {}) };
+      return { kind: 'keep', ...(behind || confirms ? { progress } : {}) };
     }
     const next = { generation: generation + 1, issuedAt: now, confirmed: false, previousIssuedAt: issuedAt };
-    return { kind: 'rotate', generation: next.generation, progress: next };
+    return { kind: 'rotate', progress: next };
   }
 
   if (claims.generation === generation - 1) {
     if (previousIssuedAt !== null && Math.abs(claims.issuedAt - previousIssuedAt) > reuseIntervalMs)
       return { kind: 'reused' };
     // The response with the current generation was lost, or another tab was faster.
-    if (!confirmed || now - issuedAt <= reuseIntervalMs) return { kind: 'reissue', generation };
+    if (!confirmed || now - issuedAt <= reuseIntervalMs) return { kind: 'reissue' };
   }
   return { kind: 'reused' };
 }
