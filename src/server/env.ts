@@ -276,8 +276,12 @@ export const hasOwnSecrets = (secret = process.env.JWT_ACCESS_SECRET): boolean =
 const invalidSettings = (complaints: string[]) =>
   new StartupError(['These settings are missing or invalid:', ...new Set(complaints)].join('\n  '));
 
+/** Whether a hostname of a URL is this machine, wherever it is looked up. */
+export const isLoopback = (hostname: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
+
 /** HTTPS, or a loopback host, which browsers trust just as much (W3C Secure Contexts, section 3.1). */
 export function isSecureOrigin(origin: string): boolean {
   const { protocol, hostname } = new URL(origin);
-  return protocol === 'https:' || /^(localhost|.*\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
+  // Browsers never ask the network for names under localhost, but the resolvers of servers may (RFC 6761, section 6.3).
+  return protocol === 'https:' || isLoopback(hostname) || hostname.endsWith('.localhost');
 }

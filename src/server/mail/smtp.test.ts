@@ -105,6 +105,17 @@ describe('Mail by SMTP', () => {
     expect(server.received[0]?.headers.has('bcc')).toBe(false);
   });
 
+  it.each([
+    ['localhost', false],
+    ['127.0.0.2', false],
+    ['[::1]', false],
+    // A server's resolver may ask the network for it.
+    ['mail.localhost', true],
+    ['localhost.example.com', true],
+  ])('needs TLS to %s: %s', (host, requireTLS) => {
+    expect(connectionOf(`smtp://${host}`)).toMatchObject({ requireTLS });
+  });
+
   it('takes no option of nodemailer from the URL', () => {
     expect(connectionOf('smtp://mail.example.com?tls.rejectUnauthorized=false&ignoreTLS=true')).toEqual({
       host: 'mail.example.com',

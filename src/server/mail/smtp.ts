@@ -1,4 +1,5 @@
 import { createTransport } from 'nodemailer';
+import { isLoopback } from '../env.ts';
 import type { Mailer, Sent } from './mailer.ts';
 import { MAX_SENDING } from './outbox.ts';
 
@@ -10,8 +11,6 @@ const SEND_TIMEOUT_MS = 2 * 60_000;
 /** Shorter than that of servers, or the next mail might meet a connection that is just being closed. */
 const IDLE_TIMEOUT_MS = 30_000;
 
-const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
-
 /**
  * What a URL says, as options of nodemailer. Its own reader also takes options from the query.
  * @param url `smtp://user:password@host:port`, where the server must offer STARTTLS unless it is on this machine, or `smtps://`
@@ -19,7 +18,7 @@ const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 export function connectionOf(url: string) {
   const { protocol, hostname, port, username, password } = new URL(url);
   const secure = protocol === 'smtps:';
-  const isLocal = LOOPBACK.test(hostname);
+  const isLocal = isLoopback(hostname);
   return {
     host: hostname.replace(/^\[(.*)\]$/, '$1'),
     // RFC 8314, section 3.3, and RFC 6409, section 3.1.
