@@ -16,6 +16,11 @@ const DRAIN_TIMEOUT_MS = 10_000;
 const EXIT_TIMEOUT_MS = 1_000;
 const PURGE_INTERVAL_MS = 10 * 60_000;
 
+// Before anything that waits, such as for another server that migrates: the first process of a container ignores a signal
+// for which it has no handler. Nothing that a start does has to be finished.
+let onSignal = (_signal: NodeJS.Signals): void => process.exit();
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => onSignal(signal));
+
 try {
   // Production is the default, so that a forgotten flag or variable never weakens it.
   const production = !process.argv.includes('--dev');
@@ -84,11 +89,10 @@ async function run(settings: Settings): Promise<void> {
 
   await listen(server, settings.port);
   const toClose = opened.move();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const)
-    process.on(signal, () => {
-      log.info({ signal }, 'Stopping: finishing requests in flight');
-      void stop(0, toClose);
-    });
+  onSignal = (signal) => {
+    log.info({ signal }, 'Stopping: finishing requests in flight');
+    void stop(0, toClose);
+  };
   // The process is in an unknown state after either. The supervisor starts a new one.
   for (const event of ['uncaughtException', 'unhandledRejection'] as const)
     process.on(event, (error: unknown) => {

@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import type { Grant } from '../shared/auth.ts';
 import { execute } from './testing/postgres.ts';
-import { install, startProcess, type ServerProcess } from './testing/process.ts';
+import { install, launchProcess, startProcess, type ServerProcess } from './testing/process.ts';
 import { tcpProxy } from './testing/tcp-proxy.ts';
 import { testDatabase } from './testing/test-database.ts';
 import { openStream } from './testing/two-servers.ts';
@@ -131,5 +132,22 @@ describe('a server whose database does not answer', () => {
     server.signal('SIGTERM');
     expect((await call)?.status).toBe(503);
     expect(await server.exited).toBe(0);
+  });
+});
+
+describe('a server that is still starting', () => {
+  // Regression: without a handler, the first process of a container ignores a signal.
+  it.each(['SIGTERM', 'SIGINT'] as const)('stops on %s while another one migrates', async (signal) => {
+    await using database = await testDatabase();
+    const migrating = new pg.Client(database.url);
+    await migrating.connect();
+    await using _connection = { [Symbol.asyncDispose]: () => migrating.end() };
+    await migrating.query('begin; lock table drizzle.__drizzle_migrations');
+    using place = install();
+    await using server = launchProcess(place, { DATABASE_URL: database.url });
+    const waiting = `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    await expect.poll(() => execute(database.url, waiting)).toEqual([{ count: 1 }]);
+    server.signal(signal);
+    expect([await server.listening, await server.exited]).toEqual([undefined, 0]);
   });
 });

@@ -56,10 +56,18 @@ export interface ServerProcess extends AsyncDisposable {
 }
 
 /** Starts the server as `npm start` does, on a free port, and waits until it listens or has exited. */
-export async function startProcess(
-  { folder }: Installation,
-  settings: Record<string, string> = {},
-): Promise<ServerProcess> {
+export async function startProcess(place: Installation, settings?: Record<string, string>): Promise<ServerProcess> {
+  const { listening, ...server } = launchProcess(place, settings);
+  return { ...server, url: await listening };
+}
+
+interface LaunchedProcess extends Omit<ServerProcess, 'url'> {
+  /** Its origin; undefined if it exits without listening. */
+  listening: Promise<string | undefined>;
+}
+
+/** Like `startProcess`, but waits for nothing. */
+export function launchProcess({ folder }: Installation, settings: Record<string, string> = {}): LaunchedProcess {
   const child = spawn(
     process.execPath,
     // Otherwise Node would resolve the links, and serve the client built in the project.
@@ -76,7 +84,7 @@ export async function startProcess(
     return code as number | null;
   });
   let output = '';
-  const port = await new Promise<string | undefined>((resolve) => {
+  const port = new Promise<string | undefined>((resolve) => {
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (text: string) => {
         output += text;
@@ -86,7 +94,7 @@ export async function startProcess(
     void exited.then(() => resolve(undefined));
   });
   return {
-    url: port && `http://127.0.0.1:${port}`,
+    listening: port.then((found) => found && `http://127.0.0.1:${found}`),
     output: () => output,
     signal: (signal) => void child.kill(signal),
     stopReading: () => void child.stdout.pause(),
