@@ -204,13 +204,6 @@ describe('readSettings', () => {
     expect(names).toEqual(['PORT', 'JWT_REFRESH_SECRET', 'CLIENT_URL', 'MAIL_FROM', 'APP_URL']);
   });
 
-  it('refuses access tokens that outlive an unused session, which may be purged', () => {
-    const complaint = /^ {2}ACCESS_TOKEN_EXPIRY must not exceed REFRESH_TOKEN_EXPIRY/m;
-    expect(complaintFor({ ACCESS_TOKEN_EXPIRY: '8d' })).toMatch(complaint);
-    expect(complaintFor({ REFRESH_TOKEN_EXPIRY: '14m' })).toMatch(complaint);
-    expect(read({ ACCESS_TOKEN_EXPIRY: '7d' })).toMatchObject({ accessTokenLifetimeMs: 7 * 86_400_000 });
-  });
-
   describe('mail', () => {
     const mail = {
       MAIL_URL: 'smtp://ada:secret@smtp.example.com:587',

@@ -227,11 +227,6 @@ function conflicts(all: Record<string, string | undefined>, production: boolean)
     found.push(
       'JWT_REFRESH_SECRET must differ from JWT_ACCESS_SECRET, or one kind of token would be accepted as the other',
     );
-  const [access, refresh] = [valid('ACCESS_TOKEN_EXPIRY'), valid('REFRESH_TOKEN_EXPIRY')];
-  if (access !== undefined && refresh !== undefined && access > refresh)
-    found.push(
-      'ACCESS_TOKEN_EXPIRY must not exceed REFRESH_TOKEN_EXPIRY: the session would end while its access token is in use',
-    );
   const [clientUrl, appUrl] = [valid('CLIENT_URL'), valid('APP_URL')];
   if (production && clientUrl !== undefined && !isSecureOrigin(clientUrl))
     found.push(

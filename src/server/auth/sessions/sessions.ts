@@ -228,8 +228,9 @@ export function createSessions(options: {
 
     /** Deletes sessions whose every token has expired. @returns the number of rows deleted */
     async purge(): Promise<number> {
-      // Twice the lifetime: a power cut can set `issuedAt` back by up to one.
-      const before = clock() - 2 * policy.refreshTokenLifetimeMs;
+      // A power cut can set `issuedAt` back by up to one lifetime.
+      const { refreshTokenLifetimeMs } = policy;
+      const before = clock() - refreshTokenLifetimeMs - Math.max(refreshTokenLifetimeMs, accessTokenLifetimeMs);
       let total = 0;
       await purge(async (limit) => {
         const { examined, deleted } = await store.purgeSessions(before, limit);
