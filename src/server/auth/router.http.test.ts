@@ -477,12 +477,12 @@ describe('a protected call', () => {
     expect((await client.query('auth.me')).failure).toEqual({ code: 'access_token_expired' });
   });
 
-  it('reports the session as expired once its row has been purged', async () => {
-    await using world = await testWorld({ accessTokenLifetimeMs: 60 * DAY, refreshTokenLifetimeMs: DAY });
+  it('reports the session as expired where its row is missing', async () => {
+    await using world = await testWorld();
     const client = world.client();
     await client.register();
-    world.clock.advance(3 * DAY);
-    expect(await world.services.sessions.purge()).toBe(1);
+    // Purging itself waits until every token has expired; a restored backup need not have the row.
+    await world.sql('delete from sessions');
     expect((await client.query('auth.me')).failure).toEqual({ code: 'session_ended', reason: 'expired' });
     expect((await client.mutate('auth.refresh')).failure).toEqual({ code: 'session_ended', reason: 'expired' });
   });
